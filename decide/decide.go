@@ -1,0 +1,49 @@
+// Package decide is the decision path: what every pattern asks for answers.
+//
+//	admit → enrich → screen → route → predict → screen → record
+//
+// A Path is compiled once from a release (Compile) and is immutable: models
+// are loaded and checked, features bound, columns mapped to positions. A
+// Router holds the live path of each endpoint behind one atomic pointer. A
+// pattern makes a Request, a batch of one row or a hundred thousand, and gets
+// an Answer; a row that fails carries its own error and never takes its
+// neighbours along.
+package decide
+
+import (
+	"time"
+
+	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/guard/identity"
+)
+
+// Pattern says which driver asks.
+type Pattern string
+
+// The patterns.
+const (
+	Batch     Pattern = "batch"
+	Realtime  Pattern = "realtime"
+	Stream    Pattern = "stream"
+	Knowledge Pattern = "knowledge"
+)
+
+// Request asks for decisions on rows. The deadline is that of the context.
+type Request struct {
+	Principal identity.Principal
+	Pattern   Pattern
+	Rows      frame.Batch // columns by name; those that the path does not read are ignored
+	Keys      []string    // one per row, or nil: idempotency key, event id, row position
+	Run       string      // of a durable run, or ""
+	Received  time.Time   // when the request arrived, for the latency in the record
+}
+
+// Answer is one decision per row, in the order of the request. Release it
+// once its rows are written.
+type Answer struct {
+	Release string
+	Variant string
+	IDs     []string    // decision ids, one per row
+	Rows    frame.Batch // model outputs, then "decision" where the endpoint has one; NULL where Errors is set
+	Errors  []error     // nil when every row succeeded; otherwise one per row
+}

@@ -1,0 +1,56 @@
+// Package deploy is the stage that makes releases and says which one is live.
+//
+// A Release is one immutable unit named by the hash of its content: model
+// version, feature definitions, thresholds, policy. An endpoint points at one
+// release; pointing it elsewhere is one write, forwards or back, and every
+// change is kept, so History says what was live when. Who serves releases
+// (the decision path) is told of a change by Watch.
+package deploy
+
+import (
+	"time"
+
+	"github.com/leat-ai/leat/spec"
+)
+
+// Release is what an endpoint, batch or stream serves.
+type Release struct {
+	ID        string    `json:"id"`       // SHA-256, in hex, of Content
+	Endpoint  string    `json:"endpoint"` //
+	Number    int       `json:"number"`   // 1, 2, … within the endpoint
+	Content   Content   `json:"content"`
+	CreatedAt time.Time `json:"created_at"`
+	CreatedBy string    `json:"created_by"`
+}
+
+// Content is all that decides what a release answers.
+type Content struct {
+	Variants []Variant          `json:"variants"`
+	Features []spec.FeatureView `json:"features"` // whole definitions, not names
+	Decide   spec.Decide        `json:"decide"`
+	Limits   spec.Limits        `json:"limits"`
+	Record   string             `json:"record"`
+	Allow    []string           `json:"allow,omitempty"`
+	SLO      spec.SLO           `json:"slo"`
+	// Snapshots pins the lake tables that features are looked up in.
+	Snapshots map[string]int64 `json:"snapshots,omitempty"`
+}
+
+// Variant is one arm of a release's traffic.
+type Variant struct {
+	Name    string  `json:"name"` // "stable"
+	Weight  float64 `json:"weight"`
+	Model   string  `json:"model"`
+	Version int     `json:"version"`
+	ID      string  `json:"id"` // of the version: its content hash
+}
+
+// Change is one line of an endpoint's history.
+type Change struct {
+	Endpoint string    `json:"endpoint"`
+	Release  string    `json:"release"`
+	Number   int       `json:"number"`
+	At       time.Time `json:"at"`
+	By       string    `json:"by"`
+	Why      string    `json:"why"` // deploy, rollback, apply
+}

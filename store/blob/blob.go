@@ -1,0 +1,43 @@
+// Package blob is the contract for bytes that are too big for the catalog:
+// model artifacts, profiles, reports, files of users' buckets.
+//
+// There are two layers. A Bucket is a flat space of named objects: the
+// backends file/, s3/ and azure/ below this package, each one folder, all
+// held to the suite in blobtest/. A Store keeps content by its SHA-256 on top
+// of any Bucket; it is what the lifecycle uses, and what guarantees that a
+// flipped bit is found when it is read.
+package blob
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Bucket is a flat space of named objects. Names are slash-separated paths
+// without ".." or empty elements; anything else is an Invalid fault. Methods
+// are safe for many goroutines. A name that does not exist is a NotFound
+// fault.
+type Bucket interface {
+	// Open reads length bytes of an object from offset; a negative length
+	// means to the end.
+	Open(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error)
+	// Put writes an object whole or not at all, and durably: after nil it
+	// survives a power cut. With fresh set, an existing name is a Conflict.
+	Put(ctx context.Context, name string, r io.Reader, fresh bool) error
+	// Delete removes an object; a missing one is no error.
+	Delete(ctx context.Context, name string) error
+	// List calls f with every object below a prefix, in the order of names,
+	// until f returns an error.
+	List(ctx context.Context, prefix string, f func(Object) error) error
+	// Close releases what the bucket holds. It is safe to call twice.
+	Close() error
+}
+
+// Object is what List says of an object.
+type Object struct {
+	Name     string
+	Size     int64
+	Modified time.Time
+	ETag     string // changes when the content does; may be empty on files
+}
