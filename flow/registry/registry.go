@@ -20,7 +20,7 @@ type Version struct {
 	Number    int                `json:"version"` // 1, 2, … within the model
 	ID        string             `json:"id"`      // SHA-256, in hex, of the manifest below
 	Manifest  Manifest           `json:"manifest"`
-	Metrics   map[string]float64 `json:"metrics"` // on the test rows
+	Metrics   map[string]float64 `json:"metrics"`           // on the test rows
 	Report    string             `json:"report,omitempty"`  // digest of the evaluation report (JSON)
 	Profile   string             `json:"profile,omitempty"` // digest of the training profile (JSON), the baseline of monitors
 	Lineage   Lineage            `json:"lineage"`
