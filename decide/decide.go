@@ -38,7 +38,7 @@ type Request struct {
 	Received  time.Time   // when the request arrived, for the latency in the record
 }
 
-// Answer is one decision per row, in the order of the request. Release it
+// Answer is one decision per row, in the order of the request. Close it
 // once its rows are written.
 type Answer struct {
 	Release string
