@@ -1,44 +1,93 @@
 package spec
 
-import (
-	"time"
+import "github.com/leat-ai/leat/base/frame"
 
-	"github.com/leat-ai/leat/base/frame"
-)
+// Every field carries its name in files and in JSON (tag json) and the rules
+// that Load checks and the reference and the JSON Schema show (tag spec):
+//
+//	required     it must be given
+//	default=X    what an absent field means; filled in by Load
+//	enum=a|b     one of these words
+//	ref=K|L      the name of a resource of one of these kinds; "lake" also
+//	             allows lake://table
+//	expr         an expression over columns
+//	gate         an expression over the figures of a candidate
+//	cron         a schedule: five fields, @daily, @every 10m
+//	secret       a reference to a secret, never the secret itself
+//	location     a file, glob or address, without a password
+//	scalar       text that may also be written as a bare number or true/false
+//	oneof        exactly one of the fields so marked is given
+//	min=N max=N  bounds of a number
 
 // Source is data that Leat ingests into the lake table of the same name.
 type Source struct {
-	Name      string            `yaml:"name"`
-	From      string            `yaml:"from"`                // file, glob, s3://, azblob://, postgres://, https://
-	Query     string            `yaml:"query,omitempty"`     // the SQL to run where From is a database
-	Format    string            `yaml:"format,omitempty"`    // csv, jsonl, parquet; by the file name when empty
-	Header    *bool             `yaml:"header,omitempty"`    // CSV: the first line has names; true when empty
-	Delimiter string            `yaml:"delimiter,omitempty"` // CSV: found out when empty
-	Null      []string          `yaml:"null,omitempty"`      // CSV: cells that mean missing; "" when empty
-	Schema    Columns           `yaml:"schema,omitempty"`    // found out when empty
-	Expect    []string          `yaml:"expect,omitempty"`    // expressions; a row that breaks one is quarantined
-	Mode      string            `yaml:"mode,omitempty"`      // append (new files only) or replace
-	Schedule  string            `yaml:"schedule,omitempty"`
-	Secret    string            `yaml:"secret,omitempty"` // reference: env:NAME, file:PATH
-	Options   map[string]string `yaml:"options,omitempty"`
+	// Name is that of the source and of its lake table.
+	Name string `json:"name" spec:"required"`
+	// From says where the data is: a file or glob inside the project, or an
+	// address that begins with s3://, azblob://, postgres:// or https://.
+	From string `json:"from" spec:"required,location"`
+	// Query is the SQL to run where From is a database.
+	Query string `json:"query,omitempty"`
+	// Format of the files; found out by their names when absent.
+	Format string `json:"format,omitempty" spec:"enum=csv|jsonl|parquet"`
+	// Header tells whether the first line of a CSV file has names: true when
+	// absent.
+	Header *bool `json:"header,omitempty"`
+	// Delimiter of a CSV file, one character; found out when absent.
+	Delimiter string `json:"delimiter,omitempty"`
+	// Null lists the cells of a CSV file that mean a missing value; the empty
+	// cell when absent.
+	Null []string `json:"null,omitempty" spec:"scalar"`
+	// Schema maps column names to types; found out from the data when absent.
+	Schema Columns `json:"schema,omitempty"`
+	// Expect are expressions that must hold for every row. A row that breaks
+	// one is quarantined with the reason and its position, not lost.
+	Expect []string `json:"expect,omitempty" spec:"expr"`
+	// Mode says what a second ingest does: append takes files not seen
+	// before, replace takes everything anew.
+	Mode string `json:"mode,omitempty" spec:"enum=append|replace,default=append"`
+	// Schedule ingests now and then without a pipeline.
+	Schedule string `json:"schedule,omitempty" spec:"cron"`
+	// Secret is what opens From.
+	Secret string `json:"secret,omitempty" spec:"secret"`
+	// Options are settings of the reader, such as region for s3.
+	Options map[string]string `json:"options,omitempty" spec:"scalar"`
 }
+
+// HasHeader tells whether the first line of a CSV file has names.
+func (s *Source) HasHeader() bool { return s.Header == nil || *s.Header }
 
 // Columns is an ordered mapping of column names to types.
 type Columns []frame.Column
 
 // FeatureView is a set of features of an entity, defined once for training
-// and serving.
+// and for serving.
 type FeatureView struct {
-	Name      string       `yaml:"name"`
-	Entity    []string     `yaml:"entity,omitempty"`    // key columns; a name alone is a list of one
-	Source    string       `yaml:"source"`              // a Source or lake table
-	Timestamp string       `yaml:"timestamp,omitempty"` // the event time column
-	Columns   []string     `yaml:"columns,omitempty"`   // taken as they are
-	Features  []FeatureDef `yaml:"features,omitempty"`  // mapping name: expression, in order
-	SQL       string       `yaml:"sql,omitempty"`       // features per entity, computed over the lake and looked up by entity
-	Owner     string       `yaml:"owner,omitempty"`
-	Tags      []string     `yaml:"tags,omitempty"`
+	// Name of the view.
+	Name string `json:"name" spec:"required"`
+	// Entity names the key columns that say whom the features describe; a
+	// single name needs no brackets. Without one, features are those of the
+	// row itself.
+	Entity Names `json:"entity,omitempty"`
+	// Source that the columns come from.
+	Source string `json:"source" spec:"required,ref=Source|lake"`
+	// Timestamp is the column that says when a row became known.
+	Timestamp string `json:"timestamp,omitempty"`
+	// Columns of the source that are features as they are.
+	Columns Names `json:"columns,omitempty"`
+	// Features maps names to expressions over the columns of one row.
+	Features Features `json:"features,omitempty" spec:"expr"`
+	// SQL computes features per entity over the lake; they are looked up by
+	// Entity.
+	SQL string `json:"sql,omitempty"`
+	// Owner is who answers for the definition.
+	Owner string `json:"owner,omitempty"`
+	// Tags help to find the view.
+	Tags Names `json:"tags,omitempty"`
 }
+
+// Features is an ordered mapping of feature names to expressions.
+type Features []FeatureDef
 
 // FeatureDef is one feature computed by an expression over its source's row.
 type FeatureDef struct {
@@ -46,167 +95,252 @@ type FeatureDef struct {
 	Expr string
 }
 
-// Pipeline is a sequence of lifecycle steps run durably.
+// Names is a list of names; one alone may be written without brackets.
+type Names []string
+
+// Pipeline is a sequence of lifecycle steps that run durably.
 type Pipeline struct {
-	Name  string  `yaml:"name"`
-	On    Trigger `yaml:"on,omitempty"`
-	Steps []Step  `yaml:"steps"`
+	// Name of the pipeline.
+	Name string `json:"name" spec:"required"`
+	// On says what starts the pipeline besides a person.
+	On Trigger `json:"on,omitzero"`
+	// Steps run one after the other; the first that fails ends the run.
+	Steps []Step `json:"steps" spec:"required"`
 }
 
 // Trigger says what starts a pipeline besides a person.
 type Trigger struct {
-	Schedule string   `yaml:"schedule,omitempty"` // five cron fields, @daily, @every 10m
-	Signal   []string `yaml:"signal,omitempty"`   // Monitors whose firing starts it
+	// Schedule starts it at times.
+	Schedule string `json:"schedule,omitempty" spec:"cron"`
+	// Signal names monitors whose firing starts it.
+	Signal Names `json:"signal,omitempty" spec:"ref=Monitor"`
 }
 
-// Step is one stage of a pipeline; exactly one field is set.
+// Step is one stage of a pipeline.
 type Step struct {
-	Ingest   *IngestStep   `yaml:"ingest,omitempty"`
-	Train    *TrainStep    `yaml:"train,omitempty"`
-	Gate     []string      `yaml:"gate,omitempty"` // expressions over the candidate; all must hold
-	Register *RegisterStep `yaml:"register,omitempty"`
-	Deploy   *DeployStep   `yaml:"deploy,omitempty"`
-	Batch    *BatchStep    `yaml:"batch,omitempty"`
+	// Ingest brings sources into the lake.
+	Ingest *IngestStep `json:"ingest,omitempty" spec:"oneof"`
+	// Train makes a candidate of a model.
+	Train *TrainStep `json:"train,omitempty" spec:"oneof"`
+	// Gate lists expressions over the candidate's figures; all must hold.
+	Gate []string `json:"gate,omitempty" spec:"oneof,gate"`
+	// Register makes the candidate a version of its model.
+	Register *RegisterStep `json:"register,omitempty" spec:"oneof"`
+	// Deploy makes a release and lets an endpoint serve it.
+	Deploy *DeployStep `json:"deploy,omitempty" spec:"oneof"`
+	// Batch runs a Batch resource.
+	Batch *BatchStep `json:"batch,omitempty" spec:"oneof"`
 }
 
 // IngestStep ingests sources.
 type IngestStep struct {
-	Sources []string `yaml:"sources"`
+	// Sources to ingest.
+	Sources Names `json:"sources" spec:"required,ref=Source"`
 }
 
 // TrainStep trains a candidate of a model.
 type TrainStep struct {
-	Model     string             `yaml:"model"`
-	Features  []string           `yaml:"features"` // FeatureViews
-	Label     string             `yaml:"label"`
-	Task      string             `yaml:"task,omitempty"`     // binary, multiclass, regression; by the label when empty
-	Trainer   string             `yaml:"trainer,omitempty"`  // auto, gbdt, linear, command
-	Command   []string           `yaml:"command,omitempty"`  // of trainer command
-	Env       []string           `yaml:"env,omitempty"`      // variables that a command may see
-	Params    map[string]float64 `yaml:"params,omitempty"`   // of the trainer
-	Monotone  map[string]int     `yaml:"monotone,omitempty"` // feature: +1 or -1
-	Weights   string             `yaml:"weights,omitempty"`  // balanced, or a column of weights
-	Positive  string             `yaml:"positive,omitempty"` // the positive class of two
-	Split     Split              `yaml:"split,omitempty"`
-	Slices    []string           `yaml:"slices,omitempty"` // columns to report metrics by
-	Threshold string             `yaml:"threshold,omitempty"`
-	Seed      int64              `yaml:"seed,omitempty"`
-	MaxRows   int64              `yaml:"max_rows,omitempty"`
+	// Model whose candidate it is; a Model resource with the name is optional.
+	Model string `json:"model" spec:"required"`
+	// Features are the views whose columns the model learns from.
+	Features Names `json:"features" spec:"required,ref=FeatureView"`
+	// Label is the column to predict.
+	Label string `json:"label" spec:"required"`
+	// Task is found out from the label when absent.
+	Task string `json:"task,omitempty" spec:"enum=binary|multiclass|regression"`
+	// Trainer fits the model; auto tries gbdt and linear and keeps what
+	// validates better.
+	Trainer string `json:"trainer,omitempty" spec:"enum=auto|gbdt|linear|command,default=auto"`
+	// Command is the program with its arguments, of trainer command.
+	Command []string `json:"command,omitempty" spec:"scalar"`
+	// Env names the variables of the environment that a command may see.
+	Env Names `json:"env,omitempty"`
+	// Params are settings of the trainer.
+	Params map[string]float64 `json:"params,omitempty"`
+	// Monotone maps features to 1 (more never lowers the output) or -1.
+	Monotone map[string]int `json:"monotone,omitempty" spec:"min=-1,max=1"`
+	// Weights is balanced, or the column that has each row's weight.
+	Weights string `json:"weights,omitempty"`
+	// Positive is the class of two that a score is the probability of; the
+	// rarer one when absent.
+	Positive string `json:"positive,omitempty" spec:"scalar"`
+	// Split says which rows are held out for the test metrics.
+	Split Split `json:"split,omitzero"`
+	// Slices are columns by whose values metrics are reported too.
+	Slices Names `json:"slices,omitempty"`
+	// Threshold of the score for the positive class: a number between 0 and
+	// 1, or f1 for the one that is best on the validation rows.
+	Threshold string `json:"threshold,omitempty" spec:"scalar,default=f1"`
+	// Seed of everything random.
+	Seed int64 `json:"seed,omitempty"`
+	// MaxRows bounds how many rows are read; a random sample of them beyond.
+	MaxRows int64 `json:"max_rows,omitempty" spec:"min=1"`
 }
 
 // Split says which rows are held out for the test metrics: the last by a time
 // column, every n-th row, or a random part (the default, because files are
 // often sorted by class).
 type Split struct {
-	By    string  `yaml:"by,omitempty"`
-	Every int     `yaml:"every,omitempty"`
-	Test  Percent `yaml:"test,omitempty"` // default 20%
+	// By is a time column: the last rows are held out.
+	By string `json:"by,omitempty"`
+	// Every holds out each n-th row in the order of the table, beginning with
+	// the first.
+	Every int `json:"every,omitempty" spec:"min=2"`
+	// Test is the share of rows held out.
+	Test Percent `json:"test,omitempty" spec:"default=20%"`
 }
-
-// Percent is a share between 0 and 1, written "20%" or 0.2.
-type Percent float64
 
 // RegisterStep makes the candidate a version of its model.
 type RegisterStep struct {
-	Alias string `yaml:"alias,omitempty"` // set to the new version; challenger when empty
+	// Alias is set to the new version.
+	Alias string `json:"alias,omitempty" spec:"default=challenger"`
 }
 
 // DeployStep makes a release of an endpoint with the newest version.
 type DeployStep struct {
-	Endpoint string `yaml:"endpoint"`
-	Alias    string `yaml:"alias,omitempty"` // moved to the version once it is live; champion when empty
+	// Endpoint that serves the release.
+	Endpoint string `json:"endpoint" spec:"required,ref=Endpoint"`
+	// Alias is moved to the version once it is live.
+	Alias string `json:"alias,omitempty" spec:"default=champion"`
 }
 
 // BatchStep runs a Batch resource.
 type BatchStep struct {
-	Name string `yaml:"name"`
+	// Name of the Batch.
+	Name string `json:"name" spec:"required,ref=Batch"`
 }
 
-// Model describes a model: who owns it and what it is for. It may name an
-// artifact to import.
+// Model describes a model: who owns it and what it is for.
 type Model struct {
-	Name        string   `yaml:"name"`
-	Description string   `yaml:"description,omitempty"`
-	Owner       string   `yaml:"owner,omitempty"`
-	Tags        []string `yaml:"tags,omitempty"`
+	// Name of the model, the same as in the train step that makes it.
+	Name string `json:"name" spec:"required"`
+	// Description says what the model decides, and for whom.
+	Description string `json:"description,omitempty"`
+	// Owner is who answers for it.
+	Owner string `json:"owner,omitempty"`
+	// Tags help to find it.
+	Tags Names `json:"tags,omitempty"`
 }
 
-// Endpoint is where decisions are asked for in real time, and what batches and
-// streams score with.
+// Endpoint is where decisions are asked for in real time, and what batches
+// and streams score with.
 type Endpoint struct {
-	Name     string   `yaml:"name"`
-	Model    string   `yaml:"model"`              // name@alias or name@version
-	Features []string `yaml:"features,omitempty"` // FeatureViews; those of the version when empty
-	Decide   Decide   `yaml:"decide,omitempty"`
-	Limits   Limits   `yaml:"limits,omitempty"`
-	Record   string   `yaml:"record,omitempty"` // sampled queue "on" (default), "required", "off"
-	SLO      SLO      `yaml:"slo,omitempty"`
-	Allow    []string `yaml:"allow,omitempty"` // groups that may score; everybody with a grant when empty
+	// Name of the endpoint, as callers write it.
+	Name string `json:"name" spec:"required"`
+	// Model to serve: name@alias or name@version; the alias champion when the
+	// name stands alone.
+	Model string `json:"model" spec:"required,ref=Model"`
+	// Features are the views to read; those of the model version when absent.
+	Features Names `json:"features,omitempty" spec:"ref=FeatureView"`
+	// Decide turns a score into an action.
+	Decide Decide `json:"decide,omitzero"`
+	// Limits bound what the endpoint takes on.
+	Limits Limits `json:"limits,omitzero"`
+	// Record says whether decisions are kept: on keeps them without holding
+	// up the answer and counts what it had to drop; required gives no answer
+	// without a record; off keeps none.
+	Record string `json:"record,omitempty" spec:"enum=on|required|off,default=on"`
+	// SLO is what the endpoint promises.
+	SLO SLO `json:"slo,omitzero"`
+	// Allow lists the groups that may score; everybody with a grant when
+	// absent.
+	Allow Names `json:"allow,omitempty"`
 }
 
 // Decide turns a score into an action.
 type Decide struct {
-	Threshold *float64 `yaml:"threshold,omitempty"` // of the score; the version's own when empty
-	OnAbove   string   `yaml:"on_above,omitempty"`  // the value of the output column "decision"
-	OnBelow   string   `yaml:"on_below,omitempty"`
+	// Threshold of the score; the model version's own when absent.
+	Threshold *float64 `json:"threshold,omitempty"`
+	// OnAbove is the decision where the score reaches the threshold.
+	OnAbove string `json:"on_above,omitempty" spec:"scalar"`
+	// OnBelow is the decision where it does not.
+	OnBelow string `json:"on_below,omitempty" spec:"scalar"`
 }
 
-// Limits bound what an endpoint takes on.
+// Limits bound what an endpoint takes on. What is over is answered at once
+// with 429 or 503 and the time to come back.
 type Limits struct {
-	Rate        Rate          `yaml:"rate,omitempty"` // rows, "500/s"
-	Per         string        `yaml:"per,omitempty"`  // caller (default) or endpoint
-	Concurrency int           `yaml:"concurrency,omitempty"`
-	MaxRows     int           `yaml:"max_rows,omitempty"` // of one request
-	MaxBody     Bytes         `yaml:"max_body,omitempty"` // "1MiB"
-	Timeout     time.Duration `yaml:"timeout,omitempty"`
+	// Rate of rows; unlimited when absent.
+	Rate Rate `json:"rate,omitempty"`
+	// Per says who shares a rate.
+	Per string `json:"per,omitempty" spec:"enum=caller|endpoint,default=caller"`
+	// Concurrency is how many requests are worked on at once.
+	Concurrency int `json:"concurrency,omitempty" spec:"min=1,default=64"`
+	// MaxRows of one request.
+	MaxRows int `json:"max_rows,omitempty" spec:"min=1,default=10000"`
+	// MaxBody of one request.
+	MaxBody Bytes `json:"max_body,omitempty" spec:"default=16MiB"`
+	// Timeout of one request.
+	Timeout Duration `json:"timeout,omitempty" spec:"default=10s"`
 }
-
-// Rate is a number of events per second, written "500/s" or "10/m".
-type Rate float64
-
-// Bytes is a size, written "16MiB".
-type Bytes int64
 
 // SLO is what an endpoint promises.
 type SLO struct {
-	Availability Percent       `yaml:"availability,omitempty"`
-	P95          time.Duration `yaml:"p95,omitempty"`
+	// Availability is the share of requests answered without an error of ours.
+	Availability Percent `json:"availability,omitempty"`
+	// P95 is the latency that 95 % of requests stay under.
+	P95 Duration `json:"p95,omitempty"`
 }
 
 // Batch scores a table or files in a durable run.
 type Batch struct {
-	Name     string   `yaml:"name"`
-	From     string   `yaml:"from"`  // lake://table[@snapshot], or a file or glob
-	Score    string   `yaml:"score"` // an Endpoint
-	To       string   `yaml:"to"`    // lake://table, or a folder or file name ending in .parquet or .csv
-	Keep     []string `yaml:"keep,omitempty"`
-	Key      string   `yaml:"key,omitempty"` // column that identifies a row; its position when empty
-	Chunk    int      `yaml:"chunk,omitempty"`
-	Schedule string   `yaml:"schedule,omitempty"`
+	// Name of the batch.
+	Name string `json:"name" spec:"required"`
+	// From is lake://table, lake://table@snapshot, or a file or glob.
+	From string `json:"from" spec:"required,location"`
+	// Score names the endpoint whose live release scores.
+	Score string `json:"score" spec:"required,ref=Endpoint"`
+	// To is lake://table, or a file or folder name that ends in .parquet or
+	// .csv.
+	To string `json:"to" spec:"required,location"`
+	// Keep lists input columns that are copied to the output; all of them
+	// when absent.
+	Keep Names `json:"keep,omitempty"`
+	// Key is the column that identifies a row; its position when absent.
+	Key string `json:"key,omitempty"`
+	// Chunk is how many rows are one unit of work.
+	Chunk int `json:"chunk,omitempty" spec:"min=1,max=10000000,default=100000"`
+	// Schedule starts the batch at times.
+	Schedule string `json:"schedule,omitempty" spec:"cron"`
 }
 
 // Monitor watches what an endpoint decides.
 type Monitor struct {
-	Name     string        `yaml:"name"`
-	Watch    string        `yaml:"watch"`             // an Endpoint
-	Signals  []Signal      `yaml:"signals,omitempty"` // every input and the prediction when empty
-	Window   int           `yaml:"window,omitempty"`  // decisions per look
-	Every    time.Duration `yaml:"every,omitempty"`
-	Baseline string        `yaml:"baseline,omitempty"` // training (default)
+	// Name of the monitor.
+	Name string `json:"name" spec:"required"`
+	// Watch names the endpoint.
+	Watch string `json:"watch" spec:"required,ref=Endpoint"`
+	// Signals are the quantities with their thresholds. Absent: psi, missing
+	// and new of every input, and psi of the prediction.
+	Signals []Signal `json:"signals,omitempty"`
+	// Window is how many of the latest decisions are looked at.
+	Window int `json:"window,omitempty" spec:"min=100,max=10000000,default=5000"`
+	// Every is the time between two looks.
+	Every Duration `json:"every,omitempty" spec:"default=1m"`
+	// Baseline is what the window is compared with.
+	Baseline string `json:"baseline,omitempty" spec:"enum=training,default=training"`
 }
 
-// Signal is one watched quantity with its threshold; exactly one of PSI,
-// Missing and New names a column, "*" for all or "prediction".
+// Signal is one watched quantity with its threshold. Each names an input
+// column, prediction, or "*" for every input.
 type Signal struct {
-	PSI     string   `yaml:"psi,omitempty"`
-	Missing string   `yaml:"missing,omitempty"`
-	New     string   `yaml:"new,omitempty"`
-	Above   *float64 `yaml:"above,omitempty"`
+	// PSI is the population stability index against the baseline.
+	PSI string `json:"psi,omitempty" spec:"oneof"`
+	// Missing is by how much the share of missing values has risen.
+	Missing string `json:"missing,omitempty" spec:"oneof"`
+	// New is the share of values in categories that training did not see.
+	New string `json:"new,omitempty" spec:"oneof"`
+	// Above is the threshold over which the signal fires: 0.2 for psi, 0.1
+	// for missing and 0.05 for new when absent.
+	Above *float64 `json:"above,omitempty" spec:"min=0"`
 }
 
 // Environment is a separated world: its own resources, data and roles.
 type Environment struct {
-	Name   string            `yaml:"name"`
-	Server string            `yaml:"server,omitempty"` // address of another Leat
-	Vars   map[string]string `yaml:"vars,omitempty"`   // ${name} in the other files
+	// Name of the environment, such as dev or prod.
+	Name string `json:"name" spec:"required"`
+	// Server is the address of the Leat that runs it; this one when absent.
+	Server string `json:"server,omitempty" spec:"location"`
+	// Vars are what ${name} in the other files stands for.
+	Vars map[string]string `json:"vars,omitempty" spec:"scalar"`
 }
