@@ -7,10 +7,11 @@
 // keep their own SQL beside their own types and run it in Read and Write; the
 // tables themselves are made here, in migrations/, forward only. Statements
 // use ? for parameters and only SQL that both databases understand: TEXT,
-// BIGINT and DOUBLE PRECISION columns, ON CONFLICT, RETURNING.
+// BIGINT, BOOLEAN and DOUBLE PRECISION columns, ON CONFLICT, RETURNING. Times
+// are BIGINT microseconds (Micros, Time); 0 means never.
 //
 // Open one with the backend packages sqlite/ and postgres/; catalogtest is
-// their suite.
+// their suite. Collect reads many rows, Next counts.
 package catalog
 
 import (
@@ -29,7 +30,9 @@ const (
 
 // Tx is a transaction: what SQL may be run in Read and Write. It is for one
 // goroutine. Values that a statement depends on are parameters, never part of
-// the text.
+// the text. After a statement that failed (a missing row does not count) the
+// transaction can only end: a Write whose function goes on and returns nil
+// fails with that statement's fault, on either kind of database.
 type Tx interface {
 	// Exec runs a statement and returns how many rows it changed.
 	Exec(ctx context.Context, statement string, args ...any) (int64, error)
