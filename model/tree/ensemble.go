@@ -1,0 +1,74 @@
+package tree
+
+import (
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/model"
+)
+
+// Ensemble is a compiled tree ensemble. It is immutable and safe for many
+// goroutines.
+type Ensemble struct {
+	def       Definition
+	signature model.Signature
+	schema    *arrow.Schema // of what Predict returns
+	scratches sync.Pool     // of *scratch
+}
+
+var (
+	_ model.Model     = (*Ensemble)(nil)
+	_ model.Explainer = (*Ensemble)(nil)
+)
+
+// New checks a definition and compiles it. The definition belongs to the
+// ensemble afterwards. A definition that is not sound is an Invalid fault
+// that says what is wrong in which tree.
+func New(def Definition) (*Ensemble, error) {
+	if err := def.validate(); err != nil {
+		return nil, err
+	}
+	def.Threshold = def.threshold()
+	outputs := model.Outputs(def.Task, def.Classes)
+	columns := make([]frame.Column, len(outputs))
+	for i, f := range outputs {
+		columns[i] = frame.Column{Name: f.Name, Type: f.Type}
+	}
+	return &Ensemble{
+		def: def,
+		signature: model.Signature{
+			Task:    def.Task,
+			Inputs:  def.Encoder.Fields(),
+			Outputs: outputs,
+			Classes: def.Classes,
+		},
+		schema: frame.SchemaOf(columns),
+	}, nil
+}
+
+// Signature says what the ensemble reads and writes.
+func (e *Ensemble) Signature() model.Signature { return e.signature }
+
+// Definition returns what the ensemble was made of. It is shared: read only.
+func (e *Ensemble) Definition() *Definition { return &e.def }
+
+// Importance returns the share of each input in what the splits gained in
+// training: non-negative, summing to 1. It is all 0 when nothing was gained or
+// the artifact does not know.
+func (e *Ensemble) Importance() map[string]float64 {
+	shares := make(map[string]float64, len(e.def.Encoder.Columns))
+	total := 0.0
+	for _, v := range e.def.Importance {
+		total += v
+	}
+	for i := range e.def.Encoder.Columns {
+		share := 0.0
+		if total > 0 {
+			share = e.def.Importance[i] / total
+		}
+		shares[e.def.Encoder.Columns[i].Name] = share
+	}
+	return shares
+}

@@ -1,0 +1,217 @@
+package tree
+
+import (
+	"context"
+	"math"
+	"runtime"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/model"
+)
+
+// chunkRows is how many rows are encoded and scored at a time: their columns
+// stay in the second-level cache, and ctx is looked at between chunks.
+const chunkRows = 1024
+
+// Predict scores the rows of a batch, as model.Model says. Large batches are
+// spread over GOMAXPROCS goroutines.
+func (e *Ensemble) Predict(ctx context.Context, in frame.Batch) (frame.Batch, error) {
+	if err := e.def.Encoder.Check(in.Schema()); err != nil {
+		return nil, err
+	}
+	rows := int(in.NumRows())
+	answers := make([][]float64, len(e.def.Base)) // by output
+	backing := make([]float64, rows*len(answers))
+	for k := range answers {
+		answers[k], backing = backing[:rows:rows], backing[rows:]
+	}
+	if err := e.spread(ctx, rows, func(s *scratch, from, to int) error {
+		return e.scoreChunk(s, in, from, to, answers)
+	}); err != nil {
+		return nil, err
+	}
+	return e.batch(rows, answers), nil
+}
+
+// spread calls f for every chunk of the rows, on several goroutines when the
+// work is worth one.
+func (e *Ensemble) spread(ctx context.Context, rows int, f func(s *scratch, from, to int) error) error {
+	chunks := (rows + chunkRows - 1) / chunkRows
+	workers := min(runtime.GOMAXPROCS(0), chunks)
+	if workers <= 1 {
+		return e.work(ctx, rows, 0, 1, f)
+	}
+	errs := make([]error, workers)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() { errs[w] = e.work(ctx, rows, w, workers, f) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// work does every stride-th chunk, beginning with the first-th.
+func (e *Ensemble) work(ctx context.Context, rows, first, stride int, f func(s *scratch, from, to int) error) error {
+	s := e.borrow()
+	defer e.scratches.Put(s)
+	for from := first * chunkRows; from < rows; from += stride * chunkRows {
+		if err := ctx.Err(); err != nil {
+			return fault.Wrap(err, fault.KindOf(err), "scoring ended before its last row")
+		}
+		if err := f(s, from, min(from+chunkRows, rows)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scratch is the memory that one goroutine scores with.
+type scratch struct {
+	columns [][]float64 // of the encoder, chunkRows long
+	view    [][]float64 // the same, as long as the chunk
+	sums    [][]float64 // views of the answers, as long as the chunk
+	engine  engineScratch
+}
+
+func (e *Ensemble) borrow() *scratch {
+	if s, ok := e.scratches.Get().(*scratch); ok {
+		return s
+	}
+	return &scratch{
+		view: make([][]float64, len(e.def.Encoder.Columns)),
+		sums: make([][]float64, len(e.def.Base)),
+	}
+}
+
+// room returns columns for n rows. One row is common and must stay cheap, so
+// the full chunk is only allocated once it is needed.
+func (s *scratch) room(e *Ensemble, n int) [][]float64 {
+	if len(s.columns) == 0 || n > cap(s.columns[0]) {
+		size := 16
+		if n > size {
+			size = chunkRows
+		}
+		s.columns = e.def.Encoder.Matrix(size)
+	}
+	for i := range s.view {
+		s.view[i] = s.columns[i][:n]
+	}
+	return s.view
+}
+
+// scoreChunk scores the rows from..to of a batch into answers.
+func (e *Ensemble) scoreChunk(s *scratch, in frame.Batch, from, to int, answers [][]float64) error {
+	part := in
+	if from > 0 || to < int(in.NumRows()) {
+		part = in.NewSlice(int64(from), int64(to))
+		defer part.Release()
+	}
+	columns := s.room(e, to-from)
+	if err := e.def.Encoder.Encode(part, columns); err != nil {
+		return err
+	}
+	for k := range s.sums {
+		s.sums[k] = answers[k][from:to]
+	}
+	e.sum(&s.engine, columns, s.sums)
+	e.link(s.sums)
+	return nil
+}
+
+// link turns sums into answers, in place.
+func (e *Ensemble) link(sums [][]float64) {
+	switch e.def.Link {
+	case Sigmoid:
+		for i, v := range sums[0] {
+			sums[0][i] = 1 / (1 + math.Exp(-v))
+		}
+	case Softmax:
+		for i := range sums[0] {
+			softmax(sums, i)
+		}
+	}
+}
+
+// softmax turns the sums of row i into probabilities. The largest sum is
+// taken off first, so that no exponential overflows.
+func softmax(sums [][]float64, i int) {
+	largest := math.Inf(-1)
+	for _, s := range sums {
+		largest = max(largest, s[i])
+	}
+	total := 0.0
+	for _, s := range sums {
+		s[i] = math.Exp(s[i] - largest)
+		total += s[i]
+	}
+	for _, s := range sums {
+		s[i] /= total
+	}
+}
+
+// batch builds the output columns that model.Outputs names.
+func (e *Ensemble) batch(rows int, answers [][]float64) frame.Batch {
+	columns := make([]arrow.Array, 0, len(e.signature.Outputs))
+	switch e.def.Task {
+	case model.Binary:
+		columns = append(columns, doubles(answers[0]), e.labels(rows, func(i int) int {
+			if answers[0][i] >= e.def.Threshold {
+				return 1
+			}
+			return 0
+		}))
+	case model.Multiclass:
+		columns = append(columns, e.labels(rows, func(i int) int { return argmax(answers, i) }))
+		for k := range answers {
+			columns = append(columns, doubles(answers[k]))
+		}
+	default:
+		columns = append(columns, doubles(answers[0]))
+	}
+	out := array.NewRecordBatch(e.schema, columns, int64(rows))
+	for _, c := range columns {
+		c.Release()
+	}
+	return out
+}
+
+// doubles wraps values, which the array keeps, without a copy.
+func doubles(values []float64) arrow.Array {
+	buffer := memory.NewBufferBytes(arrow.Float64Traits.CastToBytes(values))
+	data := array.NewData(arrow.PrimitiveTypes.Float64, len(values), []*memory.Buffer{nil, buffer}, nil, 0, 0)
+	defer data.Release()
+	return array.NewFloat64Data(data)
+}
+
+func (e *Ensemble) labels(rows int, class func(i int) int) arrow.Array {
+	b := array.NewStringBuilder(memory.DefaultAllocator)
+	defer b.Release()
+	b.Reserve(rows)
+	for i := range rows {
+		b.Append(e.def.Classes[class(i)])
+	}
+	return b.NewArray()
+}
+
+// argmax returns the output with the largest answer for row i, the first of
+// equals.
+func argmax(answers [][]float64, i int) int {
+	best := 0
+	for k := range answers {
+		if answers[k][i] > answers[best][i] {
+			best = k
+		}
+	}
+	return best
+}
