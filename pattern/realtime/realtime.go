@@ -1,0 +1,116 @@
+// Package realtime is the pattern for answers within milliseconds: bytes of a
+// request in, a batch of one to a few rows through the decision path, bytes of
+// the answer out.
+//
+// It drives the path and nothing more: Service.Score is what the native API
+// calls with JSON; Service.Decide is what the translators of other protocols
+// call with a batch that they decoded themselves. A call with an idempotency
+// key that was answered before gets the same bytes again, from the ledger.
+package realtime
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/leat-ai/leat/base/clock"
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/guard/identity"
+)
+
+// Paths is what the pattern needs of the decision path's router: the live
+// path of an endpoint, held for the length of one request, so that rows are
+// read and decided by the same release.
+type Paths interface {
+	Hold(endpoint string) (*decide.Pinned, error)
+}
+
+// Ledger remembers answers by idempotency key.
+type Ledger interface {
+	Once(ctx context.Context, c decide.Claim, do func(ctx context.Context) ([]byte, error)) (answer []byte, known bool, err error)
+}
+
+// Call is one request to score rows.
+type Call struct {
+	Endpoint  string
+	Principal identity.Principal
+	Body      []byte
+	Key       string // idempotency key, or ""
+	Received  time.Time
+}
+
+// Service scores calls. It is safe for many goroutines.
+type Service struct {
+	paths  Paths
+	ledger Ledger
+	clock  clock.Clock
+}
+
+// New returns a service on the live paths. A nil ledger refuses calls that
+// carry an idempotency key.
+func New(paths Paths, ledger Ledger, clock clock.Clock) *Service {
+	return &Service{paths: paths, ledger: ledger, clock: clock}
+}
+
+// Score answers a JSON body, appending the JSON of the answer to dst. Known
+// tells that the answer was given before, under the same key.
+//
+// The body is {"rows": [{column: value, …}, …]}, one row object, or an array
+// of row objects. The answer is
+//
+//	{"endpoint", "release", "variant", "decisions": [{"id", output: value, …} | {"id", "error": {"kind", "message", "hint"}}]}
+func (s *Service) Score(ctx context.Context, c Call, dst []byte) (reply []byte, known bool, err error) {
+	if c.Key == "" {
+		reply, err = s.score(ctx, c, dst)
+		return reply, false, err
+	}
+	if s.ledger == nil {
+		return dst, false, fault.New(fault.Unsupported, "this server keeps no ledger of idempotency keys")
+	}
+	claim := decide.Claim{Endpoint: c.Endpoint, Principal: c.Principal.Name, Key: c.Key, Body: c.Body}
+	answer, known, err := s.ledger.Once(ctx, claim, func(ctx context.Context) ([]byte, error) {
+		return s.score(ctx, c, nil)
+	})
+	return append(dst, answer...), known, err
+}
+
+func (s *Service) score(ctx context.Context, c Call, dst []byte) ([]byte, error) {
+	path, err := s.paths.Hold(c.Endpoint)
+	if err != nil {
+		return dst, err
+	}
+	defer path.Close()
+	rows, err := ReadRows(bytes.NewReader(c.Body), path.Path().Inputs(), path.Path().MaxRows())
+	if err != nil {
+		return dst, err
+	}
+	defer rows.Release()
+	answer, err := s.decide(ctx, path, c, rows)
+	if err != nil {
+		return dst, err
+	}
+	defer answer.Close()
+	return AppendAnswer(dst, c.Endpoint, answer)
+}
+
+// Decide answers rows that the caller decoded, with the release it holds. The
+// caller closes the answer.
+func (s *Service) Decide(ctx context.Context, path *decide.Pinned, c Call, rows frame.Batch) (*decide.Answer, error) {
+	return s.decide(ctx, path, c, rows)
+}
+
+// Hold returns the live path of an endpoint for one call of Decide.
+func (s *Service) Hold(endpoint string) (*decide.Pinned, error) { return s.paths.Hold(endpoint) }
+
+func (s *Service) decide(ctx context.Context, path *decide.Pinned, c Call, rows frame.Batch) (*decide.Answer, error) {
+	q := decide.Request{Principal: c.Principal, Pattern: decide.Realtime, Rows: rows, Received: c.Received}
+	if q.Received.IsZero() {
+		q.Received = s.clock.Now()
+	}
+	if c.Key != "" && rows.NumRows() == 1 {
+		q.Keys = []string{c.Key}
+	}
+	return path.Decide(ctx, q)
+}

@@ -1,0 +1,116 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/guard/identity"
+)
+
+// guarded is the outermost layer: no panic leaves it, and no request that is
+// not meant for this server enters.
+func (s *Server) guarded(next http.Handler) http.Handler {
+	crossOrigin := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.recovered(w, r)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if err := s.addressed(r); err != nil {
+			WriteProblem(w, err)
+			return
+		}
+		if err := crossOrigin.Check(r); err != nil {
+			WriteProblem(w, fault.New(fault.Forbidden, "a page of another site may not call this server"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	s.tel.Log().Error("a handler panicked", "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	WriteProblem(w, fault.New(fault.Internal, "something went wrong inside the server").Hint("the server's log has the details"))
+}
+
+// addressed refuses requests whose Host is not a loopback name when no key is
+// asked for: such a request came through a name that somebody else controls.
+func (s *Server) addressed(r *http.Request) error {
+	if s.config.Auth != AuthLocal {
+		return nil
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if loopback(strings.Trim(host, "[]")) {
+		return nil
+	}
+	return fault.New(fault.Forbidden, "the server answers only to localhost while no keys are asked for").
+		Hint("start it with --auth keys to serve other names")
+}
+
+// authenticated puts the principal of a request into its context.
+func (s *Server) authenticated(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, err := s.principal(r)
+		if err != nil {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			WriteProblem(w, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(identity.With(r.Context(), p)))
+	})
+}
+
+func (s *Server) principal(r *http.Request) (identity.Principal, error) {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		token = r.Header.Get("Api-Key")
+	}
+	if token != "" {
+		return s.keys.Authenticate(r.Context(), strings.TrimSpace(token))
+	}
+	if s.config.Auth == AuthLocal {
+		return identity.Local(), nil
+	}
+	return identity.Principal{}, fault.New(fault.Unauthenticated, "no API key").
+		Hint("send it as `Authorization: Bearer leat_…`")
+}
+
+var classes = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}
+
+// counted counts requests by the class of their status.
+func (s *Server) counted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(sw, r)
+		class := sw.status / 100
+		if class >= len(classes) {
+			class = 0
+		}
+		s.requests.Add(1, classes[class])
+	})
+}
+
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection's writer.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,95 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/leat-ai/leat/base/fault"
+)
+
+// Problem is how the native API tells of an error: RFC 9457, with the kind,
+// the hint and, for several mistakes of one input, each of them.
+type Problem struct {
+	Type   string    `json:"type"`
+	Title  string    `json:"title"`
+	Status int       `json:"status"`
+	Detail string    `json:"detail"`
+	Kind   string    `json:"kind"`
+	Hint   string    `json:"hint,omitempty"`
+	Where  string    `json:"where,omitempty"`
+	Errors []Mistake `json:"errors,omitempty"`
+}
+
+// Mistake is one of several.
+type Mistake struct {
+	Detail string `json:"detail"`
+	Hint   string `json:"hint,omitempty"`
+	Where  string `json:"where,omitempty"`
+}
+
+// Error makes a Problem an error, as the API's framework and client ask.
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus returns the HTTP status.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType returns the media type of a problem document.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+// NewProblem describes an error. What is not a fault, and what a fault wraps
+// of Internal kind, is not told to callers.
+func NewProblem(err error) *Problem {
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		err = fault.New(fault.TooLarge, "the body is over %d bytes", tooLarge.Limit)
+	}
+	kind := fault.KindOf(err)
+	p := &Problem{
+		Type:   "about:blank",
+		Title:  http.StatusText(kind.HTTP()),
+		Status: kind.HTTP(),
+		Kind:   string(kind),
+		Hint:   fault.HintOf(err),
+		Detail: err.Error(),
+	}
+	f, isFault := errors.AsType[*fault.Error](err)
+	switch many, several := errors.AsType[*fault.Many](err); {
+	case several:
+		p.Detail = "there are several mistakes"
+		for _, e := range many.Errs {
+			p.Errors = append(p.Errors, mistake(e))
+		}
+	case kind == fault.Internal && isFault:
+		p.Detail = f.What
+	case kind == fault.Internal:
+		p.Detail = "something went wrong inside the server"
+	case isFault:
+		p.Where = f.Where
+	}
+	return p
+}
+
+func mistake(err error) Mistake {
+	m := Mistake{Detail: err.Error(), Hint: fault.HintOf(err)}
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		m.Where = f.Where
+	}
+	return m
+}
+
+// WriteProblem answers a request with an error.
+func WriteProblem(w http.ResponseWriter, err error) {
+	p := NewProblem(err)
+	SetRetryAfter(w.Header(), err)
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	// The client may be gone; there is nobody to tell then.
+	_ = json.NewEncoder(w).Encode(p)
+}
+
+// SetRetryAfter says when to come back, for kinds that pass.
+func SetRetryAfter(h http.Header, err error) {
+	if fault.KindOf(err).Retryable() {
+		h.Set("Retry-After", "1")
+	}
+}
