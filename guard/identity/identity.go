@@ -34,9 +34,19 @@ func Local() Principal {
 	return Principal{Name: "local", Grants: []string{"*:*"}}
 }
 
-// Run is the principal of a durable run, by the name of its resource.
+// RunGroup is the group of durable runs. No API key can have it: the groups
+// of keys hold no colon.
+const RunGroup = "leat:run"
+
+// Run is the principal of a durable run, by the name of its resource. Whoever
+// may apply a resource may run it, so a run may score with every endpoint.
 func Run(kind, name string) Principal {
-	return Principal{Name: kind + "/" + name, Grants: []string{"score:*"}}
+	return Principal{Name: kind + "/" + name, Groups: []string{RunGroup}, Grants: []string{"score:*"}}
+}
+
+// In tells whether p is in one of some groups.
+func (p Principal) In(groups []string) bool {
+	return slices.ContainsFunc(p.Groups, func(g string) bool { return slices.Contains(groups, g) })
 }
 
 type contextKey struct{}
