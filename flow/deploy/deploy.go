@@ -3,8 +3,9 @@
 // A Release is one immutable unit named by the hash of its content: model
 // version, feature definitions, thresholds, policy. An endpoint points at one
 // release; pointing it elsewhere is one write, forwards or back, and every
-// change is kept, so History says what was live when. Who serves releases
-// (the decision path) is told of a change by Watch.
+// change is kept, so History says what was live when: one line of changes for
+// each endpoint, whoever promotes and rolls back at the same time. Who serves
+// releases (the decision path) is told of a change by Watch. Call New first.
 package deploy
 
 import (
@@ -15,9 +16,9 @@ import (
 
 // Release is what an endpoint, batch or stream serves.
 type Release struct {
-	ID        string    `json:"id"`       // SHA-256, in hex, of Content
-	Endpoint  string    `json:"endpoint"` //
-	Number    int       `json:"number"`   // 1, 2, … within the endpoint
+	ID        string    `json:"id"` // SHA-256, in hex, of Endpoint and Content; see Hash
+	Endpoint  string    `json:"endpoint"`
+	Number    int       `json:"number"` // 1, 2, … within the endpoint
 	Content   Content   `json:"content"`
 	CreatedAt time.Time `json:"created_at"`
 	CreatedBy string    `json:"created_by"`
@@ -52,5 +53,12 @@ type Change struct {
 	Number   int       `json:"number"`
 	At       time.Time `json:"at"`
 	By       string    `json:"by"`
-	Why      string    `json:"why"` // deploy, rollback, apply
+	Why      string    `json:"why"` // WhyDeploy, WhyRollback, or what Deploy was told
 }
+
+// Reasons of a change.
+const (
+	WhyDeploy   = "deploy"   // a pipeline made it
+	WhyApply    = "apply"    // the project's files changed
+	WhyRollback = "rollback" // Rollback; no other change has this reason
+)
