@@ -3,6 +3,7 @@ package work
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -29,6 +30,12 @@ func ParseSchedule(spec string) error {
 
 func parseSchedule(spec string) (cron.Schedule, error) {
 	times, err := cron.ParseStandard(spec)
+	if every, ok := strings.CutPrefix(spec, "@every "); ok && err == nil {
+		// The parser takes any duration and makes a second of it.
+		if d, derr := time.ParseDuration(every); derr != nil || d < time.Second {
+			err = fault.New(fault.Invalid, "%s is shorter than a second", every)
+		}
+	}
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "%q is no schedule", spec).Because(err).
 			Hint(`write five cron fields ("0 2 * * *"), @daily, or "@every 10m"`)

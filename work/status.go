@@ -225,16 +225,17 @@ func (e *Engine) statusOf(row dbos.WorkflowStatus) Status {
 		ID: row.ID, Kind: row.Name, By: row.AuthenticatedUser,
 		Created: row.CreatedAt.UTC(), Ended: utc(row.CompletedAt), Started: utc(row.StartedAt),
 	}
-	if text, ok := row.Input.(string); ok {
-		var req request
-		if json.Unmarshal([]byte(text), &req) == nil {
-			st.Name, st.Input = req.Name, req.Input
-		}
+	if st.Started.IsZero() { // the library notes it only for what went through its queue
+		st.Started = st.Created
+	}
+	var req request
+	if json.Unmarshal([]byte(stored(row.Input)), &req) == nil {
+		st.Name, st.Input = req.Name, req.Input
 	}
 	switch row.Status {
 	case dbos.WorkflowStatusSuccess:
 		st.State = Succeeded
-		if text, ok := row.Output.(string); ok && text != "" {
+		if text := stored(row.Output); text != "" {
 			st.Output = json.RawMessage(text)
 		}
 	case dbos.WorkflowStatusCancelled:
@@ -252,12 +253,23 @@ func (e *Engine) statusOf(row dbos.WorkflowStatus) Status {
 		st.Error = &Failure{Kind: fault.Internal, What: "the process died again and again while the run worked",
 			Hint: "look into the log for what ends the process, then retry the run"}
 	default:
-		st.State = Queued
+		st.State, st.Started = Queued, time.Time{}
 		if r := e.working(row.ID); r != nil {
 			st.State, st.Started = r.state()
 		}
 	}
 	return st
+}
+
+// stored returns the text that was given to the library to keep; it hands
+// it out as the JSON that it made of it.
+func stored(v any) string {
+	quoted, _ := v.(string)
+	var text string
+	if json.Unmarshal([]byte(quoted), &text) != nil {
+		return ""
+	}
+	return text
 }
 
 func utc(t time.Time) time.Time {
@@ -277,9 +289,8 @@ func (e *Engine) keptSteps(id string) ([]StepStatus, error) {
 	var steps []StepStatus
 	at := map[string]int{}
 	for _, row := range rows {
-		text, _ := row.Output.(string)
 		var o outcome
-		if json.Unmarshal([]byte(text), &o) != nil {
+		if json.Unmarshal([]byte(stored(row.Output)), &o) != nil {
 			continue
 		}
 		name := row.StepName
