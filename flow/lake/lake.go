@@ -1,0 +1,302 @@
+// Package lake keeps tables: Apache Iceberg tables of Parquet files, whose
+// catalog is in the same database as everything else that Leat tracks. Any
+// Iceberg reader (Spark, Trino, Databricks, Snowflake) works on them in
+// place.
+//
+// It is the second stage of the lifecycle: ingest fills it, everything after
+// it reads it. Open a Lake, name a Table, Scan its rows. A Table value is
+// pinned to one snapshot, so whoever holds one reads the same rows for as
+// long as it likes; a new Table call sees what was committed since.
+//
+// What is promised:
+//
+//   - A commit is one snapshot: all of its files or none. What a killed
+//     writer left behind is never visible, and Clean removes it.
+//   - A commit with the ID of an earlier one is recognised and does nothing,
+//     so a run that is repeated after a kill commits once.
+//   - The order of rows is kept: files in the order of commits and then of
+//     names, rows in the order of each file.
+//   - A data file's name carries the SHA-256 of its content. A flipped bit is
+//     found when the file is first read and reported as a Corrupt fault.
+//   - Memory of reading and writing is bounded by a row group and a batch.
+package lake
+
+import (
+	"context"
+	"database/sql"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/apache/iceberg-go"
+	icatalog "github.com/apache/iceberg-go/catalog"
+	icesql "github.com/apache/iceberg-go/catalog/sql"
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/store/catalog"
+)
+
+// DefaultNamespace holds the tables whose names have no dot.
+const DefaultNamespace = "default"
+
+// catalogName is Leat's name in the tables of the Iceberg catalog, which may
+// be shared with other programs.
+const catalogName = "leat"
+
+// Config says where a lake is.
+type Config struct {
+	// Warehouse is where the tables' files are: a local folder, or the URL
+	// of a bucket (s3://bucket/path, abfss://…) whose file system the binary
+	// links in.
+	Warehouse string
+	// DB is the catalog database; the lake keeps its two tables in it and
+	// leaves closing it to its owner.
+	DB *sql.DB
+	// Dialect is the kind of DB.
+	Dialect catalog.Dialect
+	// Properties configure the file system of a bucket, such as s3.endpoint
+	// and s3.region, by Iceberg's names.
+	Properties map[string]string
+	// Scratch is a local folder for files on their way to a bucket. The
+	// system's temporary folder when empty; not used by a local warehouse.
+	Scratch string
+}
+
+// Validate reports every mistake of the configuration.
+func (c Config) Validate() error {
+	var mistakes fault.List
+	if c.Warehouse == "" {
+		mistakes.Add(fault.New(fault.Invalid, "the lake has no warehouse").Hint("name a folder or a bucket for its files"))
+	}
+	if c.DB == nil {
+		mistakes.Add(fault.New(fault.Invalid, "the lake has no catalog database"))
+	}
+	if c.Dialect != catalog.SQLite && c.Dialect != catalog.Postgres {
+		mistakes.Add(fault.New(fault.Invalid, "unknown catalog database %q", c.Dialect))
+	}
+	return mistakes.Err()
+}
+
+// Lake is a set of tables. It is safe for many goroutines.
+type Lake struct {
+	ice       *icesql.Catalog
+	warehouse string // URL
+	local     bool
+	scratch   string
+	checked   *verifier
+
+	mu         sync.Mutex
+	committers map[string]*sync.Mutex // by table: one committer at a time inside the process
+}
+
+// Open opens the lake, and makes its catalog tables and the folder of a local
+// warehouse when they do not exist.
+func Open(ctx context.Context, c Config) (*Lake, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	warehouse, local, err := warehouseURL(c.Warehouse)
+	if err != nil {
+		return nil, err
+	}
+	if local {
+		useDurableFiles()
+	}
+	props := iceberg.Properties{"warehouse": warehouse}
+	for k, v := range c.Properties {
+		props[k] = v
+	}
+	cat, err := icesql.NewCatalog(catalogName, c.DB, icesql.SupportedDialect(c.Dialect), props)
+	if err != nil {
+		return nil, storeFault(err, "the lake's catalog cannot be opened")
+	}
+	l := &Lake{
+		ice: cat, warehouse: warehouse, local: local, scratch: c.Scratch,
+		checked: newVerifier(), committers: map[string]*sync.Mutex{},
+	}
+	return l, l.ensureNamespace(ctx, DefaultNamespace)
+}
+
+// Close releases what the lake holds, not the database.
+func (l *Lake) Close() error { return l.ice.Close() }
+
+// warehouseURL makes a URL of a folder or bucket, and the folder itself.
+func warehouseURL(where string) (_ string, local bool, err error) {
+	if u, err := url.Parse(where); err == nil && len(u.Scheme) > 1 && u.Scheme != "file" {
+		return strings.TrimSuffix(where, "/"), false, nil
+	}
+	path := where
+	if strings.HasPrefix(where, "file:") {
+		path = localPath(where)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", false, fault.Wrap(err, fault.Invalid, "the warehouse folder %q", where)
+	}
+	if err := os.MkdirAll(abs, 0o755); err != nil {
+		return "", false, storeFault(err, "the warehouse folder cannot be made")
+	}
+	return (&url.URL{Scheme: "file", Path: abs}).String(), true, nil
+}
+
+func (l *Lake) ensureNamespace(ctx context.Context, namespace string) error {
+	err := l.ice.CreateNamespace(ctx, table.Identifier{namespace}, nil)
+	if err == nil || isAny(err, icatalog.ErrNamespaceAlreadyExists) {
+		return nil
+	}
+	// Two processes that open the same new catalog race here; the loser finds
+	// the winner's namespace.
+	if there, cerr := l.ice.CheckNamespaceExists(ctx, table.Identifier{namespace}); cerr == nil && there {
+		return nil
+	}
+	return storeFault(err, "the namespace %q cannot be made", namespace)
+}
+
+// Tables lists the names of all tables, sorted; those outside the default
+// namespace as "namespace.table".
+func (l *Lake) Tables(ctx context.Context) ([]string, error) {
+	namespaces, err := l.ice.ListNamespaces(ctx, nil)
+	if err != nil {
+		return nil, storeFault(err, "the lake's tables cannot be listed")
+	}
+	var names []string
+	for _, ns := range namespaces {
+		for ident, err := range l.ice.ListTables(ctx, ns) {
+			if err != nil {
+				return nil, storeFault(err, "the lake's tables cannot be listed")
+			}
+			names = append(names, nameOf(ident))
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Table returns a table at its newest snapshot. An unknown name is a NotFound
+// fault whose hint has the nearest known one.
+func (l *Lake) Table(ctx context.Context, name string) (*Table, error) {
+	ident, err := identOf(name)
+	if err != nil {
+		return nil, err
+	}
+	ice, err := l.ice.LoadTable(ctx, ident)
+	if isAny(err, icatalog.ErrNoSuchTable, icatalog.ErrNoSuchNamespace) {
+		return nil, l.unknown(ctx, name)
+	}
+	if err != nil {
+		return nil, storeFault(err, "table %q cannot be opened", name)
+	}
+	return l.tableOf(name, ice)
+}
+
+func (l *Lake) unknown(ctx context.Context, name string) error {
+	err := fault.New(fault.NotFound, "there is no table %q in the lake", name)
+	names, lerr := l.Tables(ctx)
+	switch near := nearest(name, names); {
+	case lerr != nil || len(names) == 0:
+		return err.Hint("ingest a source of that name first")
+	case near != "":
+		return err.Hint("did you mean %q?", near)
+	default:
+		return err.Hint("the lake has %s", strings.Join(names[:min(len(names), 10)], ", "))
+	}
+}
+
+// Create makes an empty table. An existing one is a Conflict fault.
+func (l *Lake) Create(ctx context.Context, name string, columns []frame.Column) (*Table, error) {
+	ident, err := identOf(name)
+	if err != nil {
+		return nil, err
+	}
+	schema, err := icebergSchema(columns)
+	if err != nil {
+		return nil, err
+	}
+	if ident[0] != DefaultNamespace {
+		if err := l.ensureNamespace(ctx, ident[0]); err != nil {
+			return nil, err
+		}
+	}
+	ice, err := l.ice.CreateTable(ctx, ident, schema, icatalog.WithProperties(tableProperties()))
+	if isAny(err, icatalog.ErrTableAlreadyExists) {
+		return nil, fault.New(fault.Conflict, "table %q exists already", name)
+	}
+	if err != nil {
+		return nil, storeFault(err, "table %q cannot be made", name)
+	}
+	return l.tableOf(name, ice)
+}
+
+// Ensure returns the table, which it makes or to which it adds the columns
+// that are new. A column whose type is another one in the table is a Conflict
+// fault.
+func (l *Lake) Ensure(ctx context.Context, name string, columns []frame.Column) (*Table, error) {
+	t, err := l.Table(ctx, name)
+	if fault.Is(err, fault.NotFound) {
+		t, err = l.Create(ctx, name, columns)
+		if !fault.Is(err, fault.Conflict) {
+			return t, err
+		}
+		t, err = l.Table(ctx, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.evolve(ctx, columns)
+}
+
+// Drop removes a table with its files. An unknown name is a NotFound fault.
+func (l *Lake) Drop(ctx context.Context, name string) error {
+	t, err := l.Table(ctx, name)
+	if err != nil {
+		return err
+	}
+	unlock := l.lock(name)
+	defer unlock()
+	if err := l.ice.PurgeTable(ctx, t.ident); err != nil {
+		return storeFault(err, "table %q cannot be dropped", name)
+	}
+	return nil
+}
+
+// lock makes the caller the only committer of a table in this process, so
+// that conflicts, which cost a rewritten manifest each, come from other
+// processes only.
+func (l *Lake) lock(name string) (unlock func()) {
+	l.mu.Lock()
+	m := l.committers[name]
+	if m == nil {
+		m = new(sync.Mutex)
+		l.committers[name] = m
+	}
+	l.mu.Unlock()
+	m.Lock()
+	return m.Unlock
+}
+
+// tableProperties are what every table is made with: compressed metadata
+// (whose checksum finds flipped bits), manifests that are merged as small
+// commits add up, no retry below the one in commit.go.
+func tableProperties() iceberg.Properties {
+	return iceberg.Properties{
+		table.MetadataCompressionKey:              "gzip",
+		table.MetadataDeleteAfterCommitEnabledKey: "true",
+		table.MetadataPreviousVersionsMaxKey:      "20",
+		table.ManifestMergeEnabledKey:             "true",
+		table.ManifestMinMergeCountKey:            "20",
+		table.CommitNumRetriesKey:                 "0",
+		table.ParquetCompressionKey:               "zstd",
+		table.MaxSnapshotAgeMsKey:                 msText(defaultRetention),
+		table.MinSnapshotsToKeepKey:               "1",
+		table.WriteTargetFileSizeBytesKey:         "134217728",
+		table.ParquetRowGroupLimitKey:             "131072",
+		table.DefaultWriteMetricsModeKey:          "truncate(16)",
+		table.CommitTotalRetryTimeoutMsKey:        msText(30 * time.Second),
+	}
+}
