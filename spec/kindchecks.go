@@ -1,0 +1,185 @@
+package spec
+
+import (
+	"regexp"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/leat-ai/leat/base/frame"
+)
+
+// What each kind asks for beyond the rules of its tags, and the defaults that
+// depend on other fields.
+
+func (s *Source) check(c *checker) {
+	c.scheme(s.From, "from", "", "s3", "azblob", "postgres", "postgresql", "https", "http")
+	database := regexp.MustCompile(`^postgres(ql)?://`).MatchString(s.From)
+	switch {
+	case database && s.Query == "" && !c.failed["query"]:
+		c.bad("from", `"from" is a database, and there is no query`).Hint(`add a field like query: "select * from orders"`)
+	case !database && s.Query != "" && s.From != "":
+		c.bad("query", `"query" is for databases, and "from" is none`)
+	}
+	if s.Delimiter != "" && (utf8.RuneCountInString(s.Delimiter) != 1 || s.Delimiter == "\n" || s.Delimiter == `"`) {
+		c.bad("delimiter", `"delimiter" is not one character: %s`, quote([]byte(s.Delimiter))).Hint(`write "," or ";" or "\t"`)
+	}
+	if len(s.Schema) == 0 {
+		return
+	}
+	for i, src := range s.Expect {
+		c.columns(src, element("expect", i), s.Schema, s.Name)
+	}
+}
+
+func (v *FeatureView) check(c *checker) {
+	if len(v.Columns)+len(v.Features) == 0 && v.SQL == "" && !c.failed["columns"] && !c.failed["features"] && !c.given("features") {
+		c.bad("", "FeatureView %q has no features", v.Name).Hint("give it columns, features or sql")
+	}
+	if v.SQL != "" && len(v.Entity) == 0 && !c.failed["entity"] {
+		c.bad("sql", `"sql" computes features per entity, and there is no entity`).Hint("add a field like entity: customer_id")
+	}
+	if v.SQL != "" && len(v.Columns)+len(v.Features) > 0 {
+		c.bad("sql", `"sql" stands beside columns or features`).Hint("select the columns in the SQL, or make two views")
+	}
+	seen := make(map[string]bool)
+	for _, name := range v.Columns {
+		seen[name] = true
+	}
+	for _, f := range v.Features {
+		if seen[f.Name] {
+			c.bad(below("features", f.Name), "the feature %q is also one of columns", f.Name).Hint("give it another name")
+		}
+		seen[f.Name] = true
+	}
+}
+
+func (p *Pipeline) check(c *checker) {
+	trained := false
+	for i, step := range p.Steps {
+		at := element("steps", i)
+		switch {
+		case step.Train != nil:
+			step.Train.check(c, below(at, "train"))
+			trained = true
+		case step.Gate != nil && !trained:
+			c.bad(below(at, "gate"), "a gate stands before any train step: there is no candidate to judge").Hint("put it after the train step")
+		case step.Register != nil && !trained:
+			c.bad(below(at, "register"), "register stands before any train step: there is no candidate to register").Hint("put it after the train step")
+		}
+	}
+}
+
+func (t *TrainStep) check(c *checker, at string) {
+	if t.Trainer == "command" && len(t.Command) == 0 {
+		c.bad(below(at, "trainer"), "the trainer command has no command").Hint("add a field like command: [python3, train.py]")
+	}
+	if t.Trainer != "command" && len(t.Command) > 0 {
+		c.bad(below(at, "command"), "%s is for the trainer command, not %s", label(below(at, "command")), t.Trainer).Hint("add trainer: command")
+	}
+	if t.Split.By != "" && t.Split.Every != 0 {
+		c.bad(below(at, "split"), "%s has both by and every", label(below(at, "split"))).Hint("keep one of them")
+	}
+	if t.Split.Test >= 1 {
+		c.bad(below(at, "split.test"), "%s leaves no row to learn from", label(below(at, "split.test")))
+	}
+	if x, err := strconv.ParseFloat(t.Threshold, 64); t.Threshold != "f1" && (err != nil || !(x >= 0 && x <= 1)) {
+		c.bad(below(at, "threshold"), "%s is %s", label(below(at, "threshold")), quote([]byte(t.Threshold))).
+			Hint("write f1 or a number between 0 and 1")
+	}
+	for name, direction := range t.Monotone {
+		if direction == 0 {
+			c.bad(below(at, "monotone."+name), "%s is 0", label(below(at, "monotone."+name))).Hint("write 1 or -1, or leave it out")
+		}
+	}
+}
+
+func (e *Endpoint) check(c *checker) {
+	if e.SLO.Availability == 1 {
+		c.bad("slo.availability", "nothing is available 100 %% of the time").Hint("write what you can keep, such as 99.9%%")
+	}
+	if e.Decide.OnAbove != "" && e.Decide.OnAbove == e.Decide.OnBelow {
+		c.bad("decide.on_below", "both sides of the threshold decide %s", quote([]byte(e.Decide.OnAbove)))
+	}
+}
+
+func (b *Batch) check(c *checker) {
+	c.scheme(b.From, "from", "", "lake", "s3", "azblob")
+	c.scheme(b.To, "to", "", "lake", "s3", "azblob")
+	lake := regexp.MustCompile(`^lake://([A-Za-z_][A-Za-z0-9_-]*)(@\d+)?$`)
+	for _, f := range []struct {
+		path, value string
+		snapshot    bool
+	}{{"from", b.From, true}, {"to", b.To, false}} {
+		if len(f.value) < 7 || f.value[:7] != "lake://" {
+			continue
+		}
+		m := lake.FindStringSubmatch(f.value)
+		switch {
+		case m == nil:
+			c.bad(f.path, "%s is not a table of the lake: %s", label(f.path), quote([]byte(f.value))).Hint("write lake://table or lake://table@snapshot")
+		case m[2] != "" && !f.snapshot:
+			c.bad(f.path, "%s names a snapshot, which cannot be written to", label(f.path)).Hint("write lake://%s", m[1])
+		}
+	}
+}
+
+// The thresholds over which a signal fires when it gives none.
+const (
+	abovePSI     = 0.2
+	aboveMissing = 0.1
+	aboveNew     = 0.05
+)
+
+func (m *Monitor) check(c *checker) {
+	if len(m.Signals) == 0 && !c.given("signals") {
+		m.Signals = []Signal{{PSI: "*"}, {PSI: "prediction"}, {Missing: "*"}, {New: "*"}}
+	}
+	for i := range m.Signals {
+		s := &m.Signals[i]
+		if s.Above != nil {
+			continue
+		}
+		above := abovePSI
+		switch {
+		case s.Missing != "":
+			above = aboveMissing
+		case s.New != "":
+			above = aboveNew
+		}
+		s.Above = &above
+	}
+}
+
+func (e *Environment) check(c *checker) {
+	c.scheme(e.Server, "server", "http", "https")
+	name := regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	for v := range e.Vars {
+		if !name.MatchString(v) {
+			c.bad(below("vars", v), "%s is not the name of a variable", quote([]byte(v))).Hint("use letters, digits and _")
+		}
+	}
+}
+
+// columns checks that an expression reads only columns that exist.
+func (c *checker) columns(src, path string, schema []frame.Column, source string) {
+	e := c.expression(src, path)
+	if e == nil {
+		return
+	}
+	for _, name := range e.Names() {
+		c.column(name, path, schema, source)
+	}
+}
+
+// column checks that a column exists in a schema.
+func (c *checker) column(name, path string, schema []frame.Column, source string) {
+	var names []string
+	for _, col := range schema {
+		if col.Name == name {
+			return
+		}
+		names = append(names, col.Name)
+	}
+	c.bad(path, "%s reads %s, which is no column of %q", label(path), quote([]byte(name)), source).
+		Hint("%s", meant(name, names))
+}

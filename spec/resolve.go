@@ -1,0 +1,191 @@
+package spec
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/base/frame"
+)
+
+// resolve checks what resources say of each other: names are unique, what is
+// referred to exists, columns are those of the source.
+func (l *loader) resolve() {
+	known := make(map[string][]string) // names by kind
+	first := make(map[string]Position)
+	for _, x := range l.checked {
+		id := string(x.kind) + "/" + x.name
+		if before, twice := first[id]; twice && x.name != "" {
+			x.bad("name", "there are two of %s %q", x.kind, x.name).Hint("the other one is at %s; rename or remove one", before)
+			continue
+		}
+		first[id] = x.places[""]
+		known[string(x.kind)] = append(known[string(x.kind)], x.name)
+	}
+	known[string(KindModel)] = append(known[string(KindModel)], l.trained()...)
+	for _, x := range l.checked {
+		for _, r := range x.refs {
+			r.resolve(known)
+		}
+	}
+	for _, x := range l.checked {
+		switch s := x.spec.(type) {
+		case *FeatureView:
+			l.viewColumns(x.checker, s)
+		case *Pipeline:
+			l.trainColumns(x.checker, s)
+		}
+	}
+}
+
+// trained names the models that pipelines make; they need no Model resource.
+func (l *loader) trained() []string {
+	var names []string
+	for _, x := range l.checked {
+		p, ok := x.spec.(*Pipeline)
+		if !ok {
+			continue
+		}
+		for _, step := range p.Steps {
+			if step.Train != nil {
+				names = append(names, step.Train.Model)
+			}
+		}
+	}
+	return names
+}
+
+func (r reference) resolve(known map[string][]string) {
+	name := r.name
+	if slices.Contains(r.kinds, RefLake) && strings.HasPrefix(name, "lake://") {
+		return
+	}
+	kind := r.kinds[0]
+	if kind == string(KindModel) {
+		m := modelReference.FindStringSubmatch(name)
+		if m == nil {
+			r.from.bad(r.path, "%s is not a model: %s", label(r.path), quote([]byte(name))).Hint("write name@alias or name@version")
+			return
+		}
+		name = m[1]
+	}
+	if slices.Contains(known[kind], name) {
+		return
+	}
+	err := r.from.bad(r.path, "there is no %s %s", kind, quote([]byte(name)))
+	switch best := fault.Nearest(name, known[kind]); {
+	case best != "":
+		err.Hint("did you mean %q?", best)
+	case kind == string(KindModel):
+		err.Hint("a pipeline's train step or a Model resource names it; known here: %s", orNone(known[kind]))
+	case slices.Contains(r.kinds, RefLake):
+		err.Hint("add it, or write lake://%s for a table that is in the lake already", name)
+	default:
+		err.Hint("add a resource of kind %s with this name; known here: %s", kind, orNone(known[kind]))
+	}
+}
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	const most = 8
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	if len(names) > most {
+		return join(names[:most]) + " …"
+	}
+	return join(names)
+}
+
+// schema gives the declared columns of a source; none where it declares none
+// or is a table of the lake.
+func (l *loader) schema(source string) Columns {
+	for _, x := range l.checked {
+		if s, ok := x.spec.(*Source); ok && s.Name == source && !x.failed["schema"] {
+			return s.Schema
+		}
+	}
+	return nil
+}
+
+func (l *loader) view(name string) *FeatureView {
+	for _, x := range l.checked {
+		if v, ok := x.spec.(*FeatureView); ok && v.Name == name {
+			return v
+		}
+	}
+	return nil
+}
+
+// viewColumns checks that a view reads only columns that its source declares.
+func (l *loader) viewColumns(c *checker, v *FeatureView) {
+	schema := l.schema(v.Source)
+	if len(schema) == 0 {
+		return
+	}
+	check := func(name, path string) {
+		if name != "" {
+			c.column(name, path, schema, v.Source)
+		}
+	}
+	if v.SQL == "" {
+		check(v.Timestamp, "timestamp")
+		for i, name := range v.Entity {
+			check(name, element("entity", i))
+		}
+	}
+	for i, name := range v.Columns {
+		check(name, element("columns", i))
+	}
+	for _, f := range v.Features {
+		c.columns(f.Expr, below("features", f.Name), schema, v.Source)
+	}
+}
+
+// trainColumns checks that a train step's label, split and slices are columns
+// of its views' sources, and that the label is none of the features.
+func (l *loader) trainColumns(c *checker, p *Pipeline) {
+	for i, step := range p.Steps {
+		if step.Train == nil {
+			continue
+		}
+		t, at := step.Train, below(element("steps", i), "train")
+		var columns []frame.Column
+		for _, name := range t.Features {
+			v := l.view(name)
+			if v == nil {
+				return // reported as a dangling name
+			}
+			l.leak(c, t, v, below(at, "label"))
+			schema := l.schema(v.Source)
+			if len(schema) == 0 {
+				return // nothing is declared, so nothing can be missed
+			}
+			columns = append(columns, schema...)
+		}
+		from := join(t.Features)
+		c.column(t.Label, below(at, "label"), columns, from)
+		if t.Split.By != "" {
+			c.column(t.Split.By, below(at, "split.by"), columns, from)
+		}
+		if t.Weights != "" && t.Weights != "balanced" {
+			c.column(t.Weights, below(at, "weights"), columns, from)
+		}
+		for k, name := range t.Slices {
+			c.column(name, element(below(at, "slices"), k), columns, from)
+		}
+	}
+}
+
+// leak refuses to learn the label from itself.
+func (l *loader) leak(c *checker, t *TrainStep, v *FeatureView, path string) {
+	const hint = "take it out of the view, or the model only repeats the answer"
+	if slices.Contains(v.Columns, t.Label) {
+		c.bad(path, "the label %q is one of the columns of FeatureView %q", t.Label, v.Name).Hint(hint)
+	}
+	for _, f := range v.Features {
+		if e := c.expression(f.Expr, path); e != nil && slices.Contains(e.Names(), t.Label) {
+			c.bad(path, "the label %q is read by the feature %q of FeatureView %q", t.Label, f.Name, v.Name).Hint(hint)
+		}
+	}
+}
