@@ -147,7 +147,9 @@ func (p *parser) oneOf(ops []string) string {
 	return ""
 }
 
-func (p *parser) or() (node, error)  { return p.deeper(func() (node, error) { return p.chain(p.and, "or") }) }
+func (p *parser) or() (node, error) {
+	return p.deeper(func() (node, error) { return p.chain(p.and, "or") })
+}
 func (p *parser) and() (node, error) { return p.chain(p.not, "and") }
 
 func (p *parser) not() (node, error) {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 func escapeQuote(s string) string { return strings.ReplaceAll(s, "'", "''") }
@@ -25,4 +26,95 @@ func formatDouble(f float64) string {
 		s += ".0"
 	}
 	return s
+}
+
+// quoteName writes a name as the language reads it.
+func quoteName(name string) string {
+	p := parser{src: name}
+	for at := 0; ; {
+		t, err := p.lex(at)
+		if err != nil || t.kind != tWord || t.at != at || reserved[strings.ToLower(t.text)] {
+			return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+		}
+		if t.end == len(name) {
+			return name
+		}
+		if name[t.end] != '.' {
+			return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+		}
+		at = t.end + 1
+	}
+}
+
+func runes(s string) int64 { return int64(utf8.RuneCountInString(s)) }
+
+// substr takes the characters at positions start to start+n of s, the first
+// being 1, as far as there are any. A negative start counts from the end, -1
+// being the last; a negative n takes the characters before start.
+func substr(s string, start, n int64) string {
+	length := runes(s)
+	switch {
+	case start > 0:
+		start = min(start-1, length)
+	case start < 0:
+		start = max(start, -length-1) + length
+	default:
+		start = -1
+	}
+	end := length
+	if n < length-start { // so that start+n cannot overflow
+		end = start + max(n, -length-1)
+	}
+	if end < start {
+		start, end = end, start
+	}
+	start, end = max(start, 0), max(end, 0)
+	return s[byteOffset(s, start):byteOffset(s, end)]
+}
+
+// byteOffset is where character i of s starts.
+func byteOffset(s string, i int64) int64 {
+	var at int64
+	for ; i > 0 && at < int64(len(s)); i-- {
+		_, n := utf8.DecodeRuneInString(s[at:])
+		at += int64(n)
+	}
+	return at
+}
+
+// likeMatcher compiles a pattern of like: % stands for any characters, _ for
+// one, everything else for itself. There is no escape; contains and
+// regexp_match do without.
+func likeMatcher(pattern string) func(string) bool {
+	if !strings.ContainsAny(pattern, "%_") {
+		return func(s string) bool { return s == pattern }
+	}
+	return func(s string) bool { return likeMatch(s, pattern) }
+}
+
+// likeMatch walks both strings, and comes back to the last % with one
+// character more given to it whenever they part: at most len(s)·len(p) steps,
+// of which p is bounded.
+func likeMatch(s, p string) bool {
+	back, rest := -1, 0 // where to go on after the last %, in p and in s
+	i, j := 0, 0
+	for i < len(s) {
+		switch {
+		case j < len(p) && p[j] == '%':
+			j++
+			back, rest = j, i
+		case j < len(p) && p[j] == '_':
+			_, n := utf8.DecodeRuneInString(s[i:])
+			i, j = i+n, j+1
+		case j < len(p) && p[j] == s[i]:
+			i, j = i+1, j+1
+		case back >= 0:
+			_, n := utf8.DecodeRuneInString(s[rest:])
+			rest += n
+			i, j = rest, back
+		default:
+			return false
+		}
+	}
+	return strings.Trim(p[j:], "%") == ""
 }
