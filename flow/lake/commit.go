@@ -165,7 +165,7 @@ func (s *stagedFiles) dataFiles(ctx context.Context, t *Table) ([]iceberg.DataFi
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i, where := range s.paths {
 		where = s.lake.urlOf(where)
-		if path.Dir(where)+"/" != home || strings.HasPrefix(path.Base(where), staging) {
+		if name, inside := strings.CutPrefix(where, home); !inside || strings.Contains(name, "/") || strings.HasPrefix(name, staging) {
 			return nil, fault.New(fault.Invalid, "%q is not a staged file of table %q", path.Base(where), t.name)
 		}
 		slots <- struct{}{}
