@@ -1,12 +1,19 @@
 package registry
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/leat-ai/leat/base/clock"
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/model"
+	"github.com/leat-ai/leat/store/blob"
 	"github.com/leat-ai/leat/store/catalog"
 )
 
@@ -18,29 +25,31 @@ type Catalog interface {
 
 // Blobs is what the registry needs of the blob store: bytes by their digest.
 type Blobs interface {
-	Put(ctx context.Context, data []byte) (digest string, err error)
-	ReadAll(ctx context.Context, digest string) ([]byte, error)
+	PutBytes(ctx context.Context, content []byte) (blob.Digest, error)
+	ReadAll(ctx context.Context, d blob.Digest, max int64) ([]byte, error)
 }
 
-// Registry keeps model versions. It is safe for many goroutines.
+// Registry keeps model versions. It is safe for many goroutines, and for many
+// replicas on one catalog.
 type Registry struct {
 	db      Catalog
 	blobs   Blobs
 	formats []model.Format
 	clock   clock.Clock
+	loaded  *cache
 }
 
 // New returns the registry of a catalog and a blob store. Models are loaded
 // by the formats given.
 func New(db Catalog, blobs Blobs, formats []model.Format, clock clock.Clock) *Registry {
-	return &Registry{db: db, blobs: blobs, formats: formats, clock: clock}
+	return &Registry{db: db, blobs: blobs, formats: formats, clock: clock, loaded: newCache()}
 }
 
 // NewVersion is a model to register.
 type NewVersion struct {
 	Model     string
-	Format    string
-	Files     map[string][]byte
+	Format    string            // of one of the formats that the registry loads
+	Files     map[string][]byte // by the name that the format expects; at least one
 	Signature model.Signature
 	Threshold *float64
 	Metrics   map[string]float64
@@ -58,50 +67,226 @@ type Summary struct {
 	Aliases map[string]int `json:"aliases,omitempty"`
 }
 
-var errBuilding = fault.New(fault.Unsupported, "the registry is being built")
-
-// Register stores a version and returns it. The same content as that of a
-// version there is gives that version.
-func (r *Registry) Register(ctx context.Context, v NewVersion) (Version, error) {
-	return Version{}, errBuilding
+// Register stores a version and returns it. When a version of the model has
+// the same content already, that one is returned as it is, with the metrics
+// and lineage that it was registered with.
+func (r *Registry) Register(ctx context.Context, n NewVersion) (Version, error) {
+	if err := r.check(n); err != nil {
+		return Version{}, err
+	}
+	v := Version{
+		Model: n.Model, Metrics: n.Metrics, Lineage: n.Lineage, Gates: n.Gates,
+		CreatedAt: r.clock.Now().Truncate(time.Microsecond), CreatedBy: n.By,
+		Manifest: Manifest{Format: n.Format, Files: map[string]string{}, Signature: n.Signature, Threshold: n.Threshold},
+	}
+	if err := r.putFiles(ctx, n, &v); err != nil {
+		return Version{}, err
+	}
+	id, manifest, err := v.Manifest.hash()
+	if err != nil {
+		return Version{}, err
+	}
+	v.ID = id
+	err = r.db.Write(ctx, func(tx catalog.Tx) error {
+		there, err := find(ctx, tx, `model = ? AND id = ?`, v.Model, v.ID)
+		if err == nil {
+			v = there
+		}
+		if !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		return insert(ctx, tx, &v, manifest)
+	})
+	return v, err
 }
 
-// Version finds a version by a reference: its number, an alias, a prefix of
-// its id of at least eight characters, or "latest".
-func (r *Registry) Version(ctx context.Context, name, ref string) (Version, error) {
-	return Version{}, errBuilding
+// putFiles stores bytes before the version that names them: a version that
+// can be seen can be loaded.
+func (r *Registry) putFiles(ctx context.Context, n NewVersion, v *Version) error {
+	for name, content := range n.Files {
+		d, err := r.blobs.PutBytes(ctx, content)
+		if err != nil {
+			return err
+		}
+		v.Manifest.Files[name] = string(d)
+	}
+	for _, extra := range []struct {
+		content []byte
+		digest  *string
+	}{{n.Report, &v.Report}, {n.Profile, &v.Profile}} {
+		if extra.content == nil {
+			continue
+		}
+		d, err := r.blobs.PutBytes(ctx, extra.content)
+		if err != nil {
+			return err
+		}
+		*extra.digest = string(d)
+	}
+	return nil
+}
+
+func insert(ctx context.Context, tx catalog.Tx, v *Version, manifest []byte) error {
+	number, err := catalog.Next(ctx, tx, "versions/"+v.Model)
+	if err != nil {
+		return err
+	}
+	v.Number = int(number)
+	body, err := v.body(manifest)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO model_versions (model, number, id, body, created_at) VALUES (?, ?, ?, ?, ?)`,
+		v.Model, v.Number, v.ID, body, catalog.Micros(v.CreatedAt))
+	return err
+}
+
+// Version finds a version by a reference: its number, an alias, "latest", or
+// its id or a prefix of it of at least eight digits.
+func (r *Registry) Version(ctx context.Context, name, ref string) (v Version, err error) {
+	err = r.db.Read(ctx, func(tx catalog.Tx) error {
+		v, err = resolve(ctx, tx, name, ref)
+		return err
+	})
+	return v, err
+}
+
+// minPrefix is the least length of an id's prefix; a shorter number is a
+// version's number.
+const minPrefix = 8
+
+func resolve(ctx context.Context, tx catalog.Tx, name, ref string) (Version, error) {
+	if ref == latest {
+		v, err := find(ctx, tx, `model = ? ORDER BY number DESC LIMIT 1`, name)
+		return v, unknown(err, name, ref)
+	}
+	if number, err := strconv.Atoi(ref); err == nil && len(ref) < minPrefix {
+		v, err := find(ctx, tx, `model = ? AND number = ?`, name, number)
+		return v, unknown(err, name, ref)
+	}
+	v, err := find(ctx, tx, `model = ? AND number = (SELECT version FROM aliases WHERE model = ? AND alias = ?)`, name, name, ref)
+	if !fault.Is(err, fault.NotFound) {
+		return v, err
+	}
+	if len(ref) < minPrefix || strings.Trim(ref, "0123456789abcdef") != "" {
+		return Version{}, unknown(err, name, ref)
+	}
+	found, err := collect(ctx, tx, `model = ? AND id LIKE ? ORDER BY number`, name, ref+"%")
+	switch {
+	case err != nil:
+		return Version{}, err
+	case len(found) == 0:
+		return Version{}, unknown(fault.New(fault.NotFound, "none"), name, ref)
+	case len(found) > 1:
+		return Version{}, fault.New(fault.Invalid, "%d versions of %s begin with %s", len(found), name, ref)
+	}
+	return found[0], nil
+}
+
+func unknown(err error, name, ref string) error {
+	if fault.Is(err, fault.NotFound) {
+		return fault.New(fault.NotFound, "model %s has no version %s", name, ref).
+			Hint("`leat models show %s` lists versions and aliases", name)
+	}
+	return err
 }
 
 // Versions returns the versions of a model, newest first.
-func (r *Registry) Versions(ctx context.Context, name string) ([]Version, error) {
-	return nil, errBuilding
+func (r *Registry) Versions(ctx context.Context, name string) (found []Version, err error) {
+	err = r.db.Read(ctx, func(tx catalog.Tx) error {
+		found, err = collect(ctx, tx, `model = ? ORDER BY number DESC`, name)
+		return err
+	})
+	return found, err
 }
 
 // Models lists the models by name.
-func (r *Registry) Models(ctx context.Context) ([]Summary, error) { return nil, errBuilding }
-
-// SetAlias points an alias at a version; 0 removes it. Doing it again changes
-// nothing.
-func (r *Registry) SetAlias(ctx context.Context, name, alias string, version int, by string) error {
-	return errBuilding
+func (r *Registry) Models(ctx context.Context) (models []Summary, err error) {
+	err = r.db.Read(ctx, func(tx catalog.Tx) error {
+		models, err = catalog.Collect(ctx, tx, func(rows *sql.Rows) (Summary, error) {
+			s := Summary{Aliases: map[string]int{}}
+			return s, rows.Scan(&s.Name, &s.Latest)
+		}, `SELECT model, MAX(number) FROM model_versions GROUP BY model ORDER BY model`)
+		if err != nil {
+			return err
+		}
+		aliases, err := catalog.Collect(ctx, tx, func(rows *sql.Rows) (a AliasChange, err error) {
+			return a, rows.Scan(&a.Model, &a.Alias, &a.Version)
+		}, `SELECT model, alias, version FROM aliases`)
+		for _, a := range aliases {
+			at, ok := slices.BinarySearchFunc(models, a.Model, func(s Summary, name string) int { return cmp.Compare(s.Name, name) })
+			if ok {
+				models[at].Aliases[a.Alias] = a.Version
+			}
+		}
+		return err
+	})
+	return models, err
 }
 
-// History returns the changes of a model's aliases, newest first.
-func (r *Registry) History(ctx context.Context, name string) ([]AliasChange, error) {
-	return nil, errBuilding
-}
-
-// At returns the version that an alias pointed at at a time.
-func (r *Registry) At(ctx context.Context, name, alias string, at time.Time) (Version, error) {
-	return Version{}, errBuilding
-}
-
-// Load returns the model of a version, once every file is verified.
-func (r *Registry) Load(ctx context.Context, v Version) (model.Model, error) {
-	return nil, errBuilding
-}
-
-// Blob reads what Version.Report or Version.Profile names.
+// Blob reads what Version.Report or Version.Profile names, checked.
 func (r *Registry) Blob(ctx context.Context, digest string) ([]byte, error) {
-	return r.blobs.ReadAll(ctx, digest)
+	return r.blobs.ReadAll(ctx, blob.Digest(digest), maxFile)
+}
+
+// row is a row of the table model_versions.
+type row struct {
+	model, id, body string
+	number          int
+	created         int64
+}
+
+// body is what a row's body holds, in JSON: the manifest as it was hashed,
+// and what the hash does not cover.
+type body struct {
+	Manifest json.RawMessage    `json:"manifest"`
+	Metrics  map[string]float64 `json:"metrics"`
+	Report   string             `json:"report,omitempty"`
+	Profile  string             `json:"profile,omitempty"`
+	Lineage  Lineage            `json:"lineage"`
+	Gates    []Verdict          `json:"gates,omitempty"`
+	By       string             `json:"by"`
+}
+
+func (v *Version) body(manifest []byte) (string, error) {
+	text, err := json.Marshal(body{manifest, v.Metrics, v.Report, v.Profile, v.Lineage, v.Gates, v.CreatedBy})
+	return string(text), fault.Wrap(err, fault.Invalid, "version of %s: a metric or parameter is not a number that JSON can write", v.Model)
+}
+
+// version reads a row, and refuses one whose manifest is not what its id says.
+func (r row) version() (Version, error) {
+	v := Version{Model: r.model, Number: r.number, ID: r.id, CreatedAt: catalog.Time(r.created)}
+	var b body
+	if err := json.Unmarshal([]byte(r.body), &b); err != nil {
+		return v, fault.Wrap(err, fault.Corrupt, "version %d of model %s", r.number, r.model)
+	}
+	if digest(b.Manifest) != r.id {
+		return v, fault.New(fault.Corrupt, "version %d of model %s is not what was registered", r.number, r.model).
+			Hint("restore the catalog from a backup, or train again")
+	}
+	if err := json.Unmarshal(b.Manifest, &v.Manifest); err != nil {
+		return v, fault.Wrap(err, fault.Corrupt, "version %d of model %s", r.number, r.model)
+	}
+	v.Metrics, v.Report, v.Profile, v.Lineage, v.Gates, v.CreatedBy = b.Metrics, b.Report, b.Profile, b.Lineage, b.Gates, b.By
+	return v, nil
+}
+
+const selectVersion = `SELECT model, number, id, body, created_at FROM model_versions WHERE `
+
+func find(ctx context.Context, tx catalog.Tx, where string, args ...any) (Version, error) {
+	var r row
+	if err := tx.Row(ctx, selectVersion+where, args, &r.model, &r.number, &r.id, &r.body, &r.created); err != nil {
+		return Version{}, err
+	}
+	return r.version()
+}
+
+func collect(ctx context.Context, tx catalog.Tx, where string, args ...any) ([]Version, error) {
+	return catalog.Collect(ctx, tx, func(rows *sql.Rows) (Version, error) {
+		var r row
+		if err := rows.Scan(&r.model, &r.number, &r.id, &r.body, &r.created); err != nil {
+			return Version{}, err
+		}
+		return r.version()
+	}, selectVersion+where, args...)
 }
