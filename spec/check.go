@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"reflect"
@@ -80,8 +81,12 @@ func (c *checker) fields(v reflect.Value, path string) {
 		}
 		c.field(field, r, at)
 	}
-	if len(choices) > 0 && chosen != 1 && !c.strange[path] && !c.failed[path] {
-		c.bad(path, "%s wants exactly one of %s, not %d of them", label(path), join(choices), chosen)
+	switch {
+	case len(choices) == 0 || chosen == 1 || c.strange[path] || c.failed[path]:
+	case chosen == 0:
+		c.bad(path, "%s has none of %s", label(path), join(choices)).Hint("give it one")
+	default:
+		c.bad(path, "%s has %d of %s", label(path), chosen, join(choices)).Hint("it wants exactly one; make several of it")
 	}
 }
 
@@ -97,7 +102,7 @@ func (c *checker) field(v reflect.Value, r Rules, path string) {
 	case r.Required && c.given(path):
 		c.bad(path, "%s is empty", label(path))
 	case r.Required:
-		c.bad(path, "%s is missing", label(path)).Hint("%s needs it", c.kind)
+		c.bad(path, "%s is missing", label(path)).Hint("add %s: …", r.Name)
 	case c.given(path) && v.Kind() != reflect.Struct && (r.Default != "" || r.Min != nil && *r.Min > 0):
 		c.bad(path, "%s is zero or empty", label(path)).Hint("leave the line out%s", otherwise(r))
 	case v.Kind() == reflect.Struct:
@@ -135,7 +140,7 @@ func (c *checker) filled(v reflect.Value, r Rules, path string) {
 			}
 			return
 		}
-		if r.Required && v.Len() == 0 {
+		if (r.Required || r.OneOf) && v.Len() == 0 {
 			c.bad(path, "%s is empty", label(path))
 		}
 		for i := range v.Len() {
@@ -193,12 +198,18 @@ func (c *checker) expression(src, path string) *expr.Expr {
 	if err == nil {
 		return e
 	}
-	fault.Each(err, func(err error) {
-		x := c.bad(path, "%s is not an expression: %s", label(path), err).Hint("%s", fault.HintOf(err))
-		if x.Advice == "" {
-			x.Hint("it reads %s", quote([]byte(src)))
-		}
-	})
+	var inner *fault.Error
+	if !errors.As(err, &inner) {
+		inner = fault.New(fault.Invalid, "%s", err)
+	}
+	column, start := 0, c.starts[path]
+	if _, scanErr := fmt.Sscanf(inner.Where, "column %d", &column); scanErr == nil && start > 0 {
+		at := c.places[path]
+		c.places[path] = Position{at.File, at.Line, start + column - 1}
+		c.bad(path, "%s is not an expression: %s", label(path), inner.What).Hint("%s", inner.Advice)
+		return nil
+	}
+	c.bad(path, "%s is not an expression: %s", label(path), inner).Hint("%s", inner.Advice)
 	return nil
 }
 

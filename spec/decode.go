@@ -27,9 +27,7 @@ type decoder struct {
 
 // laterKinds and laterFields name what the language will have, so that
 // somebody who read of it is told the truth instead of "unknown".
-func laterKinds() map[string]string {
-	return map[string]string{"Stream": "streams", "Knowledge": "knowledge", "Assistant": "assistants"}
-}
+func laterKinds() []string { return []string{"Stream", "Knowledge", "Assistant"} }
 
 func laterFields() map[string]string {
 	return map[string]string{"deploy.strategy": "canary releases", "signals.auc": "signals of quality"}
@@ -112,7 +110,7 @@ func (d *decoder) unknown(key *yaml.Node, path string, known []Rules) {
 	full := below(path, key.Value)
 	for name, what := range laterFields() {
 		if strings.HasSuffix(indexes.ReplaceAllString(full, ""), name) {
-			d.mistakes.add(d.at(key), fault.Unsupported, "%s is not built yet: %s come later", label(full), what).
+			d.mistakes.add(d.at(key), fault.Unsupported, "%s: %s are not built yet", label(full), what).
 				Hint("leave it out for now")
 			return
 		}
@@ -297,6 +295,9 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, r Rules, path string) {
 			return
 		}
 		v.SetString(value)
+		if !substituted {
+			d.remember(n, path)
+		}
 		return
 	case reflect.Bool:
 		if value == "true" || value == "false" {
@@ -314,5 +315,11 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, r Rules, path string) {
 			return
 		}
 	}
-	d.wants(n, path, what)
+	err := d.wants(n, path, what)
+	switch strings.ToLower(value) {
+	case "yes", "on", "y":
+		err.Hint("write true")
+	case "no", "off", "n":
+		err.Hint("write false")
+	}
 }

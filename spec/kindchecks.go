@@ -131,7 +131,7 @@ const (
 )
 
 func (m *Monitor) check(c *checker) {
-	if len(m.Signals) == 0 && !c.given("signals") {
+	if len(m.Signals) == 0 && !c.failed["signals"] {
 		m.Signals = []Signal{{PSI: "*"}, {PSI: "prediction"}, {Missing: "*"}, {New: "*"}}
 	}
 	for i := range m.Signals {

@@ -1,9 +1,11 @@
 package spec
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"reflect"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 
@@ -59,7 +61,7 @@ type checked struct {
 }
 
 func newDocument(file string) *document {
-	return &document{file: file, places: map[string]Position{}, failed: map[string]bool{}, strange: map[string]bool{}}
+	return &document{file: file, places: map[string]Position{}, starts: map[string]int{}, failed: map[string]bool{}, strange: map[string]bool{}}
 }
 
 func scalarNode(text string) *yaml.Node {
@@ -91,7 +93,8 @@ func (l *loader) file(fsys fs.FS, name string) {
 			continue
 		}
 		d := newDocument(name)
-		d.body = body
+		d.body, d.before = body, part.before
+		d.lines = bytes.Split(part.text, []byte("\n"))
 		if d.inspect(body, 0, &l.mistakes) && d.head(&l.mistakes) {
 			l.documents = append(l.documents, d)
 		}
@@ -123,8 +126,8 @@ func (d *document) head(m *mistakes) bool {
 	if New(d.kind) != nil {
 		return true
 	}
-	if what := laterKinds()[kind.Value]; what != "" {
-		m.add(d.at(kind), fault.Unsupported, "the kind %s is not built yet: %s come later", kind.Value, what).Hint("leave the document out for now")
+	if slices.Contains(laterKinds(), kind.Value) {
+		m.add(d.at(kind), fault.Unsupported, "the kind %s is not built yet", kind.Value).Hint("leave the document out for now")
 		return false
 	}
 	m.add(d.at(kind), fault.Invalid, "there is no kind %s", quote([]byte(kind.Value))).Hint("%s", meant(kind.Value, kindNames()))

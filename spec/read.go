@@ -27,18 +27,42 @@ const (
 
 // document is one YAML document as nodes, with what was learned of it.
 type document struct {
-	file string
-	body *yaml.Node // its mapping
-	kind Kind
-	name string
+	file   string
+	lines  [][]byte // its text
+	before int      // lines of the file before it
+	body   *yaml.Node
+	kind   Kind
+	name   string
 
 	places  map[string]Position // of every field that is written, by path
+	starts  map[string]int      // columns where text begins that stands letter for letter on one line
 	failed  map[string]bool     // paths that have a mistake already
 	strange map[string]bool     // paths of mappings that hold an unknown field
 }
 
 func (d *document) at(n *yaml.Node) Position {
 	return Position{File: d.file, Line: max(n.Line, 1), Column: max(n.Column, 1)}
+}
+
+// remember notes where a text begins, if it stands letter for letter on its
+// line: then a column inside it is a column of the file.
+func (d *document) remember(n *yaml.Node, path string) {
+	const longest = 1000 // characters of a line: people see further ones no better
+	at := n.Line - d.before - 1
+	if at < 0 || at >= len(d.lines) || len(d.lines[at]) > longest || n.Value == "" {
+		return
+	}
+	line := []rune(string(d.lines[at]))
+	if n.Column > len(line) {
+		return
+	}
+	rest, start := string(line[n.Column-1:]), n.Column
+	if rest[0] == '"' || rest[0] == '\'' {
+		rest, start = rest[1:], start+1
+	}
+	if strings.HasPrefix(rest, n.Value) {
+		d.starts[path] = start
+	}
 }
 
 // files lists the resource files of a project in the order of their names.
@@ -256,7 +280,6 @@ func (d *document) inspectKeys(n *yaml.Node, m *mistakes) bool {
 		if line, twice := seen[key.Value]; twice {
 			m.add(d.at(key), fault.Invalid, "%s is given twice", quote([]byte(key.Value))).
 				Hint("the first one is in line %d; keep one of them", line)
-			ok = false
 		}
 		seen[key.Value] = key.Line
 	}
@@ -270,6 +293,8 @@ func shape(n *yaml.Node) string {
 		return "a mapping"
 	case n.Kind == yaml.SequenceNode:
 		return "a list"
+	case n.Tag == "!!float" && strings.ContainsAny(n.Value, "nN"):
+		return n.Value + ", which is not finite"
 	case n.Tag == "!!int" || n.Tag == "!!float":
 		return "the number " + n.Value
 	case n.Tag == "!!bool":

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/leat-ai/leat/base/expr"
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 )
@@ -184,7 +185,7 @@ func (l *loader) leak(c *checker, t *TrainStep, v *FeatureView, path string) {
 		c.bad(path, "the label %q is one of the columns of FeatureView %q", t.Label, v.Name).Hint(hint)
 	}
 	for _, f := range v.Features {
-		if e := c.expression(f.Expr, path); e != nil && slices.Contains(e.Names(), t.Label) {
+		if e, err := expr.Parse(f.Expr); err == nil && slices.Contains(e.Names(), t.Label) {
 			c.bad(path, "the label %q is read by the feature %q of FeatureView %q", t.Label, f.Name, v.Name).Hint(hint)
 		}
 	}

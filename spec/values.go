@@ -31,10 +31,11 @@ func (d Duration) Std() time.Duration { return time.Duration(d) }
 // UnmarshalText reads "20%" or "0.2".
 func (p *Percent) UnmarshalText(text []byte) error {
 	number, percent := strings.CutSuffix(strings.TrimSpace(string(text)), "%")
-	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if percent {
-		v /= 100
+	number = strings.TrimSpace(number)
+	if percent && !strings.ContainsAny(number, "eExX_") {
+		number += "e-2" // exact, where dividing by 100 would round twice
 	}
+	v, err := strconv.ParseFloat(number, 64)
 	if err != nil || !(v >= 0 && v <= 1) {
 		return fault.New(fault.Invalid, "%s is not a share between 0%% and 100%%", quote(text)).
 			Hint("write it like 20%% or 0.2")
@@ -49,7 +50,7 @@ func (p Percent) MarshalText() ([]byte, error) { return []byte(p.String()), nil 
 // String gives the text that UnmarshalText reads.
 func (p Percent) String() string {
 	text := strconv.FormatFloat(float64(p)*100, 'g', 12, 64)
-	if v, _ := strconv.ParseFloat(text, 64); v/100 == float64(p) {
+	if v, err := strconv.ParseFloat(text+"e-2", 64); err == nil && v == float64(p) {
 		return text + "%"
 	}
 	return strconv.FormatFloat(float64(p), 'g', -1, 64)
