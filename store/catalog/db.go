@@ -19,7 +19,8 @@ type DB struct {
 
 	broken atomic.Pointer[fault.Error] // set by a write that the device refused
 	once   sync.Once
-	closed error
+	closed atomic.Bool
+	ending error // what Close returned
 }
 
 // Options is what a backend knows of its database and DB does not. The zero
@@ -93,24 +94,34 @@ func (db *DB) Dialect() Dialect { return db.dialect }
 // are sound. It reads the whole file, so it is for a doctor rather than for a
 // health probe.
 func (db *DB) Check(ctx context.Context) error {
-	if err := db.options.Check(ctx); err != nil {
-		return db.fault(err)
+	if err := db.usable(true); err != nil {
+		return err
 	}
-	if broken := db.broken.Load(); broken != nil {
+	return db.fault(db.options.Check(ctx))
+}
+
+// usable tells why the database cannot be used, or nil.
+func (db *DB) usable(write bool) error {
+	if db.closed.Load() {
+		return fault.New(fault.Unavailable, "the catalog is closed")
+	}
+	if broken := db.broken.Load(); write && broken != nil {
 		return broken
 	}
 	return nil
 }
 
-// Close closes the database. It is safe to call twice.
+// Close closes the database; what runs is waited for. It is safe to call
+// twice.
 func (db *DB) Close() error {
 	db.once.Do(func() {
+		db.closed.Store(true)
 		pools := map[*sql.DB]bool{db.options.Readers: true, db.options.Shared: true, db.writer: true}
 		var errs []error
 		for pool := range pools {
 			errs = append(errs, pool.Close())
 		}
-		db.closed = fault.Wrap(errors.Join(errs...), fault.Unavailable, "the catalog did not close cleanly")
+		db.ending = fault.Wrap(errors.Join(errs...), fault.Unavailable, "the catalog did not close cleanly")
 	})
-	return db.closed
+	return db.ending
 }

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/leat-ai/leat/base/fault"
 )
@@ -13,7 +15,14 @@ import (
 // Read runs f in a read-only transaction: all its statements see the same
 // state. It runs f once, and returns f's error as it is when it is a fault.
 func (db *DB) Read(ctx context.Context, f func(Tx) error) error {
-	return db.transact(ctx, db.options.Readers, db.options.ReadTx, f)
+	if err := db.usable(false); err != nil {
+		return err
+	}
+	err := db.transact(ctx, db.options.Readers, db.options.ReadTx, f)
+	if retryable(err) {
+		return fault.New(fault.Unavailable, "the catalog was too busy to be read").Because(err).Hint("try again")
+	}
+	return err
 }
 
 // Write runs f in a transaction and commits it if f returns nil. After nil
@@ -32,8 +41,8 @@ func (db *DB) Write(ctx context.Context, f func(Tx) error) error {
 			}
 			wait = min(2*wait, 50*db.options.Backoff)
 		}
-		if broken := db.broken.Load(); broken != nil {
-			return broken
+		if err := db.usable(true); err != nil {
+			return err
 		}
 		err = db.transact(ctx, db.writer, db.options.WriteTx, f)
 		if !retryable(err) {
@@ -163,6 +172,9 @@ type tx struct {
 }
 
 func (t *tx) Exec(ctx context.Context, statement string, args ...any) (int64, error) {
+	if err := t.check(args); err != nil {
+		return 0, err
+	}
 	result, err := t.tx.ExecContext(ctx, t.text(statement), args...)
 	if err != nil {
 		return 0, t.fail(err)
@@ -172,16 +184,32 @@ func (t *tx) Exec(ctx context.Context, statement string, args ...any) (int64, er
 }
 
 func (t *tx) Query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
+	if err := t.check(args); err != nil {
+		return nil, err
+	}
 	rows, err := t.tx.QueryContext(ctx, t.text(statement), args...)
 	return rows, t.fail(err)
 }
 
 func (t *tx) Row(ctx context.Context, statement string, args []any, dest ...any) error {
+	if err := t.check(args); err != nil {
+		return err
+	}
 	err := t.tx.QueryRowContext(ctx, t.text(statement), args...).Scan(dest...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fault.New(fault.NotFound, "the catalog has no such row")
 	}
 	return t.fail(err)
+}
+
+// check refuses text that PostgreSQL cannot hold on SQLite too.
+func (t *tx) check(args []any) error {
+	for _, arg := range args {
+		if s, ok := arg.(string); ok && (!utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0) {
+			return t.fail(fault.New(fault.Invalid, "the catalog keeps text that is UTF-8 without zero bytes"))
+		}
+	}
+	return nil
 }
 
 func (t *tx) text(statement string) string {

@@ -56,6 +56,8 @@ func byGroup(code string) catalog.Class {
 	switch {
 	case strings.HasPrefix(code, "23"), strings.HasPrefix(code, "22"):
 		return catalog.Class{Kind: fault.Invalid, What: "the catalog's tables do not allow this value"}
+	case strings.HasPrefix(code, "54"):
+		return catalog.Class{Kind: fault.TooLarge, What: "a value is too large for the catalog"}
 	case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "53"), strings.HasPrefix(code, "57"), strings.HasPrefix(code, "58"):
 		return catalog.Class{Kind: fault.Unavailable, What: "the catalog's server does not answer at present"}
 	case strings.HasPrefix(code, "28"), code == "42501":

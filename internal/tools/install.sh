@@ -1,0 +1,108 @@
+#!/bin/sh
+# Installs what the tests and the benchmarks need beside Go and a C compiler.
+#
+#   install.sh test     servers and clients that the tests drive
+#   install.sh bench    the peers that the benchmarks compare with
+#
+# It says what it does, does nothing that is done already, and changes only
+# .cache/tools (or $LEAT_TOOLS) and, as root, Debian's packages. Versions are
+# exact: they stand here and in requirements-*.txt beside this file.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+tools=${LEAT_TOOLS:-$here/../../.cache/tools}
+mkdir -p "$tools/bin"
+tools=$(cd "$tools" && pwd)
+
+versitygw=v1.8.0
+azurite=3.37.0
+
+say() { printf '%s\n' "tools: $*"; }
+fail() { printf '%s\n' "tools: $*" >&2; exit 1; }
+
+# One install at a time, so that two make commands do not meet.
+if command -v flock >/dev/null && [ -z "${LEAT_TOOLS_LOCKED:-}" ]; then
+    LEAT_TOOLS_LOCKED=1 exec flock "$tools/.lock" "$0" "$@"
+fi
+
+# done_already NAME STAMP: true when NAME was installed as STAMP says.
+done_already() { [ -f "$tools/.done-$1" ] && [ "$(cat "$tools/.done-$1")" = "$2" ]; }
+mark_done() { printf '%s' "$2" >"$tools/.done-$1"; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        fail "needs root to run: $*
+tools: run it as root once, then make tools again"
+    fi
+}
+
+debian() { # debian PACKAGE...: installs them in one go
+    command -v apt-get >/dev/null || fail "this is not Debian: install by hand what these packages hold: $*"
+    say "installing Debian packages: $*"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+}
+
+# The virtual environment needs Debian's python3-venv only for Debian's own
+# python3; another one brings it.
+has_venv() { command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null; }
+
+system_packages() { # system_packages test|bench
+    missing=
+    has_venv || missing="$missing python3 python3-venv"
+    [ -e /usr/lib/x86_64-linux-gnu/libgomp.so.1 ] || [ -e /usr/lib/aarch64-linux-gnu/libgomp.so.1 ] || missing="$missing libgomp1"
+    if [ "$1" = test ]; then
+        ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
+        command -v chromium >/dev/null || missing="$missing chromium"
+        command -v node >/dev/null || missing="$missing nodejs"
+        command -v npm >/dev/null || missing="$missing npm"
+    fi
+    # shellcheck disable=SC2086 # the words are packages
+    [ -z "$missing" ] || debian $missing
+}
+
+s3_server() {
+    done_already versitygw "$versitygw" && [ -x "$tools/bin/versitygw" ] && return
+    say "building versitygw $versitygw, an S3 server (about a minute)"
+    # Outside the module, so that its go.mod says nothing about the tool.
+    (cd / && GOBIN="$tools/bin" GOFLAGS= go install "github.com/versity/versitygw/cmd/versitygw@$versitygw")
+    mark_done versitygw "$versitygw"
+}
+
+azure_emulator() {
+    done_already azurite "$azurite" && [ -d "$tools/node_modules/azurite" ] && return
+    say "installing azurite $azurite, an emulator of Azure Blob Storage"
+    npm install --prefix "$tools" --no-save --omit=dev --no-audit --no-fund --ignore-scripts --loglevel=error "azurite@$azurite" >/dev/null
+    mark_done azurite "$azurite"
+}
+
+python_set() { # python_set test|bench
+    list=$here/requirements-$1.txt
+    stamp=$(cksum <"$list")
+    done_already "python-$1" "$stamp" && [ -x "$tools/venv/bin/python" ] && return
+    [ -x "$tools/venv/bin/python" ] || { say "making a Python environment"; python3 -m venv "$tools/venv"; }
+    say "installing Python packages of the $1 set"
+    "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r "$list"
+    mark_done "python-$1" "$stamp"
+}
+
+case "${1:-}" in
+test)
+    system_packages test
+    s3_server
+    azure_emulator
+    python_set test
+    ;;
+bench)
+    system_packages bench
+    python_set bench
+    ;;
+*)
+    fail "usage: install.sh test|bench"
+    ;;
+esac
+say "$1: all there"
