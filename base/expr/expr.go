@@ -16,8 +16,8 @@
 // frame. Where SQL engines differ, DuckDB is followed, except that:
 //
 //   - nothing fails on a row: what DuckDB reports as an error of the row (an int
-//     that overflows, the logarithm of -1, a cast of "abc" to int) is NULL, as a
-//     division by zero is in both;
+//     that overflows, the logarithm of -1, a cast of "abc" to int) is NULL, and
+//     so is a division by zero;
 //   - there is no NaN: a NaN in a column is read as NULL, and a result that is
 //     not a number (infinity minus infinity) is NULL. A NULL number becomes NaN
 //     again only where a model reads it (frame.Floats);
@@ -25,7 +25,10 @@
 //     always divides doubles;
 //   - log is the natural logarithm, as log1p and exp are; log10 and log2 say
 //     their base;
-//   - dayofweek counts 1 to 7 from Monday;
+//   - dayofweek counts 1 to 7 from Monday, and date_diff counts weeks by their
+//     Mondays;
+//   - a text with a time zone is cast to the UTC time that it means, and a text
+//     that says infinity, or is too large for a double, to NULL;
 //   - the patterns of like and regexp_match are literals, and so checked before
 //     the first row.
 //

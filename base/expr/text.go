@@ -52,23 +52,19 @@ func runes(s string) int64 { return int64(utf8.RuneCountInString(s)) }
 // being 1, as far as there are any. A negative start counts from the end, -1
 // being the last; a negative n takes the characters before start.
 func substr(s string, start, n int64) string {
+	const far = 1 << 40 // longer than any string, short enough for sums
 	length := runes(s)
-	switch {
-	case start > 0:
-		start = min(start-1, length)
-	case start < 0:
-		start = max(start, -length-1) + length
-	default:
-		start = -1
+	start, n = min(max(start, -far), far), min(max(n, -far), 4*far)
+	if start < 0 {
+		start += length
+	} else {
+		start--
 	}
-	end := length
-	if n < length-start { // so that start+n cannot overflow
-		end = start + max(n, -length-1)
-	}
+	end := start + n
 	if end < start {
 		start, end = end, start
 	}
-	start, end = max(start, 0), max(end, 0)
+	start, end = min(max(start, 0), length), min(max(end, 0), length)
 	return s[byteOffset(s, start):byteOffset(s, end)]
 }
 
