@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -216,7 +218,7 @@ func (r *rowReader) append(i int, t jsontext.Token) error {
 		if t.Kind() != '0' {
 			return r.wrongType(i, kindName(t))
 		}
-		v, err := t.Float(64)
+		v, err := strconv.ParseFloat(t.String(), 64)
 		if err != nil {
 			return r.wrongType(i, "a number beyond its range")
 		}
@@ -225,9 +227,9 @@ func (r *rowReader) append(i int, t jsontext.Token) error {
 		if t.Kind() != '0' {
 			return r.wrongType(i, kindName(t))
 		}
-		v, err := t.Int(64)
-		if err != nil {
-			return r.wrongType(i, "the number "+t.String())
+		v, ok := wholeNumber(t.String())
+		if !ok {
+			return r.wrongType(i, "the number "+clip(t.String()))
 		}
 		b.Append(v)
 	case *array.StringBuilder:
@@ -267,6 +269,18 @@ func (r *rowReader) appendTime(i int, t jsontext.Token) error {
 		b.Append(arrow.Date32FromTime(at))
 	}
 	return nil
+}
+
+// wholeNumber reads an int, also when it is written like 3.0 or 1e3.
+func wholeNumber(text string) (int64, bool) {
+	if v, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return v, true
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+		return 0, false
+	}
+	return int64(f), true
 }
 
 func (r *rowReader) wrongType(i int, got string) error {

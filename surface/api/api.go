@@ -1,0 +1,181 @@
+// Package api is the native HTTP API: what the CLI, the Go client and an
+// application speak with a Leat server.
+//
+// New puts its routes on a server. Each route is described by Go types, from
+// which the OpenAPI document at /openapi.json is generated; none holds logic
+// beyond asking whether the principal may, calling the part of the house that
+// does it, and answering. Errors are problem documents (server.Problem).
+// Scoring has a handler of its own, because it is the hot path.
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/decide/record"
+	"github.com/leat-ai/leat/flow/deploy"
+	"github.com/leat-ai/leat/flow/deploy/resources"
+	"github.com/leat-ai/leat/flow/monitor"
+	"github.com/leat-ai/leat/flow/registry"
+	"github.com/leat-ai/leat/guard/identity"
+	"github.com/leat-ai/leat/pattern/realtime"
+	"github.com/leat-ai/leat/spec"
+	"github.com/leat-ai/leat/surface/server"
+	"github.com/leat-ai/leat/work"
+)
+
+// Project plans and applies resource files, and says what is in force.
+type Project interface {
+	Plan(ctx context.Context, files map[string]string) (spec.Plan, error)
+	Apply(ctx context.Context, files map[string]string, by string) (resources.Applied, error)
+	List(ctx context.Context) ([]spec.Resource, error)
+}
+
+// Starter begins the durable run of a resource.
+type Starter interface {
+	Start(ctx context.Context, kind spec.Kind, name, by string) (run string, err error)
+}
+
+// Endpoints changes and shows what is live.
+type Endpoints interface {
+	Rollback(ctx context.Context, endpoint, to, by string) (deploy.Release, error)
+	Path(endpoint string) (*decide.Path, error)
+	Endpoints() []string
+}
+
+// Data answers SQL over the lake and the fresh decisions.
+type Data interface {
+	Query(ctx context.Context, sql string) (frame.Reader, error)
+	Tables(ctx context.Context) ([]Table, error)
+}
+
+// Decisions finds what was decided.
+type Decisions interface {
+	Find(ctx context.Context, id string) (record.Decision, error)
+	Latest(ctx context.Context, endpoint string, limit int) ([]record.Decision, error)
+}
+
+// Services is what the API is a surface of.
+type Services struct {
+	Version   string
+	Project   Project
+	Starter   Starter
+	Runs      *work.Engine
+	Registry  *registry.Registry
+	Releases  *deploy.Releases
+	Endpoints Endpoints
+	Scoring   *realtime.Service
+	Data      Data
+	Decisions Decisions
+	Signals   *monitor.Signals
+	Keys      *identity.Keys
+	Checks    func(ctx context.Context) []Check
+}
+
+// API is the set of routes on a server.
+type API struct {
+	services Services
+	huma     huma.API
+	started  time.Time
+}
+
+// New registers the API's routes on a server.
+func New(s *server.Server, services Services) *API {
+	config := huma.DefaultConfig("Leat", services.Version)
+	config.Info.Description = "Bring AI into the applications and processes that you already have."
+	config.DocsPath, config.SchemasPath = "", ""
+	config.CreateHooks = nil
+	a := &API{services: services, huma: humago.New(authenticatedMux{s}, config), started: time.Now()}
+	a.scoring(s)
+	a.project()
+	a.runs()
+	a.models()
+	a.endpoints()
+	a.data()
+	a.keys()
+	a.health(s)
+	return a
+}
+
+// OpenAPI returns the description of the API as JSON.
+func (a *API) OpenAPI() ([]byte, error) { return a.huma.OpenAPI().MarshalJSON() }
+
+// authenticatedMux lets the framework register its routes behind the server's
+// authentication.
+type authenticatedMux struct{ s *server.Server }
+
+func (m authenticatedMux) HandleFunc(pattern string, f func(http.ResponseWriter, *http.Request)) {
+	m.s.Handle(pattern, http.HandlerFunc(f))
+}
+
+func (m authenticatedMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m.s.Handler().ServeHTTP(w, r)
+}
+
+// The verbs of grants.
+const (
+	verbRead  = "read"  // see resources, versions, runs, data
+	verbScore = "score" // ask an endpoint for decisions
+	verbRun   = "run"   // start and cancel runs
+	verbApply = "apply" // change resources, aliases and releases
+	verbAdmin = "admin" // keys
+)
+
+// allowed returns the principal of a request if it may, or a Forbidden fault.
+func allowed(ctx context.Context, verb, name string) (identity.Principal, error) {
+	p, ok := identity.From(ctx)
+	if !ok {
+		return p, fault.New(fault.Unauthenticated, "nobody is asking")
+	}
+	if !p.May(verb, name) {
+		return p, fault.New(fault.Forbidden, "%s may not %s %s", p.Name, verb, name).
+			Hint("a key with the grant %s:%s is needed", verb, name)
+	}
+	return p, nil
+}
+
+// Body is the answer of an operation.
+type Body[T any] struct{ Body T }
+
+// route describes one operation.
+type route struct {
+	method, path, id, summary, tag, verb string
+}
+
+// register adds an operation whose handler is called once the principal has
+// the route's verb on what name picks out of the input.
+func register[In, Out any](a *API, r route, name func(*In) string, handle func(ctx context.Context, p identity.Principal, in *In) (Out, error)) {
+	op := huma.Operation{Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary, Tags: []string{r.tag}}
+	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*Body[Out], error) {
+		p, err := allowed(ctx, r.verb, name(in))
+		if err != nil {
+			return nil, problem(err)
+		}
+		out, err := handle(ctx, p, in)
+		if err != nil {
+			return nil, problem(err)
+		}
+		return &Body[Out]{Body: out}, nil
+	})
+}
+
+// problem makes an error one that the framework answers as a problem
+// document, with Retry-After where it passes.
+func problem(err error) error {
+	p := server.NewProblem(err)
+	headers := http.Header{}
+	if server.SetRetryAfter(headers, err); len(headers) > 0 {
+		return huma.ErrorWithHeaders(p, headers)
+	}
+	return p
+}
+
+// anything is for routes whose verb is not asked on a name of its own.
+func anything[In any](*In) string { return "*" }

@@ -1,0 +1,216 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/flow/deploy"
+	"github.com/leat-ai/leat/flow/registry"
+	"github.com/leat-ai/leat/guard/identity"
+	"github.com/leat-ai/leat/model"
+	"github.com/leat-ai/leat/spec"
+)
+
+// ModelDetail is a model with its versions and the history of its aliases.
+type ModelDetail struct {
+	registry.Summary
+	Versions []registry.Version     `json:"versions"`
+	History  []registry.AliasChange `json:"history"`
+}
+
+// Document is a file as text with its media type.
+type Document struct {
+	Type string `json:"type"`
+	Text string `json:"text,omitempty"`
+	Data []byte `json:"data,omitempty"`
+}
+
+func (a *API) models() {
+	s := a.services
+	type noInput struct{}
+	type named struct {
+		Name string `path:"name"`
+	}
+	type version struct {
+		Name string `path:"name"`
+		Ref  string `path:"ref" doc:"number, alias, id prefix or latest"`
+	}
+	type alias struct {
+		Name  string `path:"name"`
+		Alias string `path:"alias"`
+		Body  struct {
+			Version int `json:"version" minimum:"0"`
+		}
+	}
+	register(a, route{http.MethodGet, "/v1/models", "list-models", "List models", "models", verbRead}, anything,
+		func(ctx context.Context, _ identity.Principal, _ *noInput) ([]registry.Summary, error) {
+			return s.Registry.Models(ctx)
+		})
+	register(a, route{http.MethodGet, "/v1/models/{name}", "get-model", "Show a model, its versions and aliases", "models", verbRead},
+		func(in *named) string { return in.Name },
+		func(ctx context.Context, _ identity.Principal, in *named) (ModelDetail, error) {
+			return a.model(ctx, in.Name)
+		})
+	register(a, route{http.MethodGet, "/v1/models/{name}/versions/{ref}", "get-version", "Show a model version", "models", verbRead},
+		func(in *version) string { return in.Name },
+		func(ctx context.Context, _ identity.Principal, in *version) (registry.Version, error) {
+			return s.Registry.Version(ctx, in.Name, in.Ref)
+		})
+	register(a, route{http.MethodGet, "/v1/models/{name}/versions/{ref}/report", "get-report", "The evaluation report of a version", "models", verbRead},
+		func(in *version) string { return in.Name },
+		func(ctx context.Context, _ identity.Principal, in *version) (Document, error) {
+			return a.report(ctx, in.Name, in.Ref)
+		})
+	register(a, route{http.MethodGet, "/v1/models/{name}/versions/{ref}/onnx", "export-onnx", "A version as an ONNX model", "models", verbRead},
+		func(in *version) string { return in.Name },
+		func(ctx context.Context, _ identity.Principal, in *version) (Document, error) {
+			return a.onnx(ctx, in.Name, in.Ref)
+		})
+	register(a, route{http.MethodPut, "/v1/models/{name}/aliases/{alias}", "set-alias", "Point an alias at a version; 0 removes it", "models", verbApply},
+		func(in *alias) string { return in.Name },
+		func(ctx context.Context, p identity.Principal, in *alias) (ModelDetail, error) {
+			if err := s.Registry.SetAlias(ctx, in.Name, in.Alias, in.Body.Version, p.Name); err != nil {
+				return ModelDetail{}, err
+			}
+			return a.model(ctx, in.Name)
+		})
+}
+
+func (a *API) model(ctx context.Context, name string) (ModelDetail, error) {
+	models, err := a.services.Registry.Models(ctx)
+	if err != nil {
+		return ModelDetail{}, err
+	}
+	for _, m := range models {
+		if m.Name != name {
+			continue
+		}
+		d := ModelDetail{Summary: m}
+		if d.Versions, err = a.services.Registry.Versions(ctx, name); err != nil {
+			return d, err
+		}
+		d.History, err = a.services.Registry.History(ctx, name)
+		return d, err
+	}
+	return ModelDetail{}, fault.New(fault.NotFound, "no model is called %q", name).Hint("`leat models` lists them")
+}
+
+func (a *API) report(ctx context.Context, name, ref string) (Document, error) {
+	v, err := a.services.Registry.Version(ctx, name, ref)
+	if err != nil {
+		return Document{}, err
+	}
+	if v.Report == "" {
+		return Document{}, fault.New(fault.NotFound, "%s version %d has no evaluation report", name, v.Number)
+	}
+	text, err := a.services.Registry.Blob(ctx, v.Report)
+	return Document{Type: "application/json", Text: string(text)}, err
+}
+
+func (a *API) onnx(ctx context.Context, name, ref string) (Document, error) {
+	v, err := a.services.Registry.Version(ctx, name, ref)
+	if err != nil {
+		return Document{}, err
+	}
+	m, err := a.services.Registry.Load(ctx, v)
+	if err != nil {
+		return Document{}, err
+	}
+	exporter, ok := m.(model.ONNXExporter)
+	if !ok {
+		return Document{}, fault.New(fault.Unsupported, "a model of the format %s has no ONNX form", v.Manifest.Format)
+	}
+	data, err := exporter.ONNX()
+	return Document{Type: "application/octet-stream", Data: data}, err
+}
+
+// EndpointDetail is an endpoint with what it serves.
+type EndpointDetail struct {
+	Name    string          `json:"name"`
+	Release *deploy.Release `json:"release,omitempty"`
+	Inputs  []model.Field   `json:"inputs,omitempty"`
+	Outputs []Column        `json:"outputs,omitempty"`
+	Problem string          `json:"problem,omitempty"` // why it does not serve
+}
+
+// Column is a column with its type.
+type Column struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+func (a *API) endpoints() {
+	s := a.services
+	type noInput struct{}
+	type named struct {
+		Name string `path:"name"`
+	}
+	type at struct {
+		Name string    `path:"name"`
+		Time time.Time `query:"time" required:"true"`
+	}
+	type rollback struct {
+		Name string `path:"name"`
+		Body struct {
+			To string `json:"to,omitempty" doc:"number or id of the release; the last other one when empty"`
+		}
+	}
+	name := func(in *named) string { return in.Name }
+	register(a, route{http.MethodGet, "/v1/endpoints", "list-endpoints", "List endpoints and what they serve", "endpoints", verbRead}, anything,
+		func(ctx context.Context, _ identity.Principal, _ *noInput) ([]EndpointDetail, error) {
+			return a.listEndpoints(ctx)
+		})
+	register(a, route{http.MethodGet, "/v1/endpoints/{name}", "get-endpoint", "Show an endpoint", "endpoints", verbRead}, name,
+		func(ctx context.Context, _ identity.Principal, in *named) (EndpointDetail, error) {
+			return a.endpoint(ctx, in.Name)
+		})
+	register(a, route{http.MethodGet, "/v1/endpoints/{name}/releases", "list-releases", "List the releases of an endpoint", "endpoints", verbRead}, name,
+		func(ctx context.Context, _ identity.Principal, in *named) ([]deploy.Release, error) {
+			return s.Releases.Releases(ctx, in.Name)
+		})
+	register(a, route{http.MethodGet, "/v1/endpoints/{name}/history", "endpoint-history", "What was live since when", "endpoints", verbRead}, name,
+		func(ctx context.Context, _ identity.Principal, in *named) ([]deploy.Change, error) {
+			return s.Releases.History(ctx, in.Name)
+		})
+	register(a, route{http.MethodGet, "/v1/endpoints/{name}/at", "release-at", "The release that was live at a time", "endpoints", verbRead},
+		func(in *at) string { return in.Name },
+		func(ctx context.Context, _ identity.Principal, in *at) (deploy.Release, error) {
+			return s.Releases.At(ctx, in.Name, in.Time)
+		})
+	register(a, route{http.MethodPost, "/v1/endpoints/{name}/rollback", "rollback", "Make an earlier release live again, whole", "endpoints", verbApply},
+		func(in *rollback) string { return in.Name },
+		func(ctx context.Context, p identity.Principal, in *rollback) (deploy.Release, error) {
+			return s.Endpoints.Rollback(ctx, in.Name, in.Body.To, p.Name)
+		})
+}
+
+func (a *API) listEndpoints(ctx context.Context) ([]EndpointDetail, error) {
+	declared, err := a.services.Project.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := []EndpointDetail{}
+	for _, e := range spec.All[*spec.Endpoint](declared) {
+		d, err := a.endpoint(ctx, e.Name)
+		if err != nil {
+			d = EndpointDetail{Name: e.Name, Problem: err.Error()}
+		}
+		list = append(list, d)
+	}
+	return list, nil
+}
+
+func (a *API) endpoint(ctx context.Context, name string) (EndpointDetail, error) {
+	path, err := a.services.Endpoints.Path(name)
+	if err != nil {
+		return EndpointDetail{}, err
+	}
+	release := path.Release()
+	d := EndpointDetail{Name: name, Release: &release, Inputs: path.Inputs()}
+	for _, c := range path.Outputs() {
+		d.Outputs = append(d.Outputs, Column{Name: c.Name, Type: string(c.Type)})
+	}
+	return d, nil
+}

@@ -1,0 +1,153 @@
+// Package cli is the command line: leat and its commands.
+//
+// Main runs one command and returns its exit code. Every command speaks with a
+// server through surface/client: the one named by --server, else the one that
+// serves the project's folder now, else one that the command starts inside
+// itself and stops at its end. So there is one way to do each thing, and a
+// command works the same with and without a server.
+//
+// Rules of the house for output: the result goes to standard output and
+// nothing else does; progress, hints and errors go to standard error; with
+// --json the result is one JSON value; the exit code is that of the error's
+// kind (base/fault).
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/surface/client"
+)
+
+// ServeOptions say what to serve and how.
+type ServeOptions struct {
+	Project string    // folder of resource files
+	Home    string    // folder of what the server keeps; Project/.leat when empty
+	Env     string    // environment
+	Listen  string    // host:port; "" does not listen, for use from within
+	Auth    string    // local or keys
+	OTLP    string    // collector of traces
+	Log     io.Writer // nil for none
+	Catalog string    // URL of the catalog database; a file in Home when empty
+	Blobs   string    // URL of the blob store; a folder in Home when empty
+}
+
+// Running is a server that was started.
+type Running interface {
+	Client() *client.Client
+	URL() string // "" when it does not listen
+	Done() <-chan struct{}
+	Stop(ctx context.Context) error
+}
+
+// Start starts a server: app's.
+type Start func(ctx context.Context, o ServeOptions) (Running, error)
+
+// Program is what the commands work with.
+type Program struct {
+	Version string
+	Args    []string
+	In      io.Reader
+	Out     io.Writer
+	Err     io.Writer
+	Start   Start
+}
+
+// Main runs the command that the arguments name and returns the exit code.
+func Main(ctx context.Context, p Program) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	c := &commands{Program: p}
+	root := c.root()
+	root.SetArgs(p.Args)
+	root.SetIn(p.In)
+	root.SetOut(p.Out)
+	root.SetErr(p.Err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	explain(p.Err, err)
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return fault.Invalid.Exit()
+	}
+	return fault.KindOf(err).Exit()
+}
+
+// usageError is a mistake in the words of the command.
+type usageError struct{ error }
+
+// explain prints every mistake with its hint.
+func explain(w io.Writer, err error) {
+	fault.Each(err, func(e error) {
+		fmt.Fprintf(w, "error: %s\n", e)
+		if hint := fault.HintOf(e); hint != "" {
+			fmt.Fprintf(w, "  hint: %s\n", hint)
+		}
+	})
+}
+
+// commands holds what the commands share.
+type commands struct {
+	Program
+	project string
+	home    string
+	env     string
+	server  string
+	json    bool
+}
+
+func (c *commands) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "leat",
+		Short: "Bring AI into the applications and processes that you already have",
+		Long: "Leat ingests data, keeps it in a lake, computes features, trains, gates, registers and\n" +
+			"releases models, scores in real time and in batch, records every decision, and watches.\n\n" +
+			"Begin with `leat demo`, or with `leat init` in a folder of your own.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       c.Version,
+	}
+	f := root.PersistentFlags()
+	f.StringVarP(&c.project, "project", "C", ".", "folder of the project")
+	f.StringVar(&c.home, "home", os.Getenv("LEAT_HOME"), "folder of what Leat keeps (default PROJECT/.leat)")
+	f.StringVar(&c.env, "env", os.Getenv("LEAT_ENV"), "environment")
+	f.StringVar(&c.server, "server", os.Getenv("LEAT_SERVER"), "address of a server; the key is read from LEAT_KEY")
+	f.BoolVar(&c.json, "json", false, "print the result as JSON")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{fault.New(fault.Invalid, "%s", err).Hint("`%s --help` shows the flags", cmd.CommandPath())}
+	})
+	root.AddGroup(&cobra.Group{ID: "project", Title: "A project:"}, &cobra.Group{ID: "run", Title: "Doing:"},
+		&cobra.Group{ID: "ask", Title: "Asking:"})
+	c.addProject(root)
+	c.addRuns(root)
+	c.addAsk(root)
+	return root
+}
+
+// command makes a cobra command whose words are checked.
+func command(group, use, short, example string, args cobra.PositionalArgs, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Example: example, GroupID: group,
+		Args: func(cmd *cobra.Command, words []string) error {
+			if err := args(cmd, words); err != nil {
+				return &usageError{fault.New(fault.Invalid, "%s", err).Hint("usage: %s", strings.TrimSpace(cmd.UseLine()))}
+			}
+			return nil
+		},
+		RunE: run,
+	}
+}
