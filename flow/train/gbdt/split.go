@@ -49,7 +49,7 @@ func newSearch(s *settings, p packing, l *leaf) *search {
 // best returns the best split of one column, whose histogram is h.
 func (f *search) best(c *column, h []int64) split {
 	if c.categorical {
-		if c.bins <= f.maxCatToOneHot+1 { // the bin for the rest is none of them
+		if c.bins <= f.maxCatToOneHot {
 			return f.oneAgainstRest(c, h)
 		}
 		return f.bySets(c, h)
