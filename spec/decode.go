@@ -181,14 +181,16 @@ func (d *decoder) names(n *yaml.Node, out *Names, path string) {
 		d.wants(n, path, "a name or a list of names")
 		return
 	}
+	seen := make(map[string]bool, len(items))
 	for i, item := range items {
 		var name string
 		at := element(path, i)
 		d.places[at] = d.at(item)
 		d.scalar(item, reflect.ValueOf(&name).Elem(), Rules{}, at)
-		if slices.Contains(*out, name) && !d.failed[at] {
+		if seen[name] && !d.failed[at] {
 			d.fail(item, at, "%s lists %s twice", label(path), quote([]byte(name)))
 		}
+		seen[name] = true
 		*out = append(*out, name)
 	}
 }

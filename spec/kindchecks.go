@@ -2,6 +2,7 @@ package spec
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -173,13 +174,16 @@ func (c *checker) columns(src, path string, schema []frame.Column, source string
 
 // column checks that a column exists in a schema.
 func (c *checker) column(name, path string, schema []frame.Column, source string) {
+	if slices.ContainsFunc(schema, func(col frame.Column) bool { return col.Name == name }) {
+		return
+	}
+	err := c.bad(path, "%s reads %s, which is no column of %q", label(path), quote([]byte(name)), source)
+	if c.mistakes.full() {
+		return // nobody sees the hint, and it costs
+	}
 	var names []string
 	for _, col := range schema {
-		if col.Name == name {
-			return
-		}
 		names = append(names, col.Name)
 	}
-	c.bad(path, "%s reads %s, which is no column of %q", label(path), quote([]byte(name)), source).
-		Hint("%s", meant(name, names))
+	err.Hint("%s", meant(name, names))
 }

@@ -41,6 +41,9 @@ func (m *mistakes) put(at Position, err *fault.Error) {
 	m.all = append(m.all, mistake{at, err})
 }
 
+// full tells that further mistakes are only counted.
+func (m *mistakes) full() bool { return m.dropped > 0 }
+
 // err gives all of them in the order of files and lines.
 func (m *mistakes) err() error {
 	slices.SortStableFunc(m.all, func(a, b mistake) int {

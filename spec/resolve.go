@@ -74,6 +74,9 @@ func (r reference) resolve(known map[string][]string) {
 		return
 	}
 	err := r.from.bad(r.path, "there is no %s %s", kind, quote([]byte(name)))
+	if r.from.mistakes.full() {
+		return // nobody sees the hint, and it costs
+	}
 	switch best := fault.Nearest(name, known[kind]); {
 	case best != "":
 		err.Hint("did you mean %q?", best)
