@@ -1,0 +1,103 @@
+// Package specdoc writes the pages about the resource language from the
+// language itself: spec/schema.json for editors and
+// docs/reference/language.md for people.
+//
+// Names, types and rules come from the struct tags (spec.RulesOf), sentences
+// from the comments of spec/kinds.go. The test of this package compares what
+// is committed with what is generated; "go generate ./spec" writes it anew.
+package specdoc
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"reflect"
+	"strings"
+
+	"github.com/leat-ai/leat/spec"
+)
+
+// Shape is a kind or a part of one: a struct of the language with its fields.
+type Shape struct {
+	Name   string
+	Doc    string
+	Fields []Field
+}
+
+// Field is a field of a shape.
+type Field struct {
+	spec.Rules
+	Doc string
+}
+
+// Language lists the kinds, and after them the parts that they are made of in
+// the order of their first use.
+func Language(kindsGo string) (kinds, parts []Shape, err error) {
+	comments, err := readComments(kindsGo)
+	if err != nil {
+		return nil, nil, err
+	}
+	seen := make(map[reflect.Type]bool)
+	var walk func(reflect.Type, *[]Shape)
+	walk = func(t reflect.Type, into *[]Shape) {
+		t = element(t)
+		rules := spec.RulesOf(t)
+		if len(rules) == 0 || seen[t] {
+			return
+		}
+		seen[t] = true
+		s := Shape{Name: t.Name(), Doc: comments[t.Name()]}
+		for _, r := range rules {
+			s.Fields = append(s.Fields, Field{r, comments[t.Name()+"."+r.GoName]})
+		}
+		*into = append(*into, s)
+		for _, r := range rules {
+			walk(r.Type, &parts)
+		}
+	}
+	for _, k := range spec.Kinds() {
+		walk(reflect.TypeOf(spec.New(k)), &kinds)
+	}
+	return kinds, parts, nil
+}
+
+// element takes pointers and lists away.
+func element(t reflect.Type) reflect.Type {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	return t
+}
+
+// readComments maps "Type" and "Type.Field" to their comments, on one line.
+func readComments(file string) (map[string]string, error) {
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+	if err != nil {
+		return nil, fmt.Errorf("the kinds cannot be read: %w", err)
+	}
+	all := make(map[string]string)
+	for _, decl := range parsed.Decls {
+		gen, ok := decl.(*ast.GenDecl)
+		if !ok {
+			continue
+		}
+		for _, s := range gen.Specs {
+			t, ok := s.(*ast.TypeSpec)
+			if !ok {
+				continue
+			}
+			all[t.Name.Name] = oneLine(gen.Doc.Text())
+			if fields, ok := t.Type.(*ast.StructType); ok {
+				for _, f := range fields.Fields.List {
+					for _, name := range f.Names {
+						all[t.Name.Name+"."+name.Name] = oneLine(f.Doc.Text())
+					}
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
