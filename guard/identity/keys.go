@@ -24,8 +24,10 @@ type Key struct {
 	Groups    []string  `json:"groups,omitempty"`
 	Grants    []string  `json:"grants,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
+	CreatedBy string    `json:"created_by,omitempty"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"` // zero: never
 	RevokedAt time.Time `json:"revoked_at,omitzero"` // zero: in force
+	RevokedBy string    `json:"revoked_by,omitempty"`
 }
 
 // NewKey says what key to create.
@@ -34,6 +36,7 @@ type NewKey struct {
 	Groups    []string  // may be empty
 	Grants    []string  // such as "score:fraud"; at least one
 	ExpiresAt time.Time // zero: never
+	By        string    // who creates it
 }
 
 // Keys keeps API keys in the catalog. It is safe for many goroutines.
@@ -59,7 +62,7 @@ func (k *Keys) Create(ctx context.Context, n NewKey) (token string, _ Key, err e
 	if err != nil {
 		return "", Key{}, err
 	}
-	key := Key{ID: id, Name: n.Name, Groups: n.Groups, Grants: n.Grants, CreatedAt: now, ExpiresAt: n.ExpiresAt}
+	key := Key{ID: id, Name: n.Name, Groups: n.Groups, Grants: n.Grants, CreatedAt: now, CreatedBy: n.By, ExpiresAt: n.ExpiresAt}
 	if err := k.insert(ctx, key, hash(secret)); err != nil {
 		return "", Key{}, err
 	}
@@ -76,10 +79,10 @@ func (k *Keys) insert(ctx context.Context, key Key, hash digest) error {
 		return fault.Wrap(err, fault.Internal, "grants of a key")
 	}
 	return k.db.Write(ctx, func(tx catalog.Tx) error {
-		n, err := tx.Exec(ctx, `INSERT INTO api_keys (id, name, hash, groups, grants, created_at, expires_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING`,
+		n, err := tx.Exec(ctx, `INSERT INTO api_keys (id, name, hash, groups, grants, created_at, created_by, expires_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING`,
 			key.ID, key.Name, hash.String(), string(groups), string(grants),
-			catalog.Micros(key.CreatedAt), catalog.Micros(key.ExpiresAt))
+			catalog.Micros(key.CreatedAt), key.CreatedBy, catalog.Micros(key.ExpiresAt))
 		if err == nil && n == 0 {
 			return fault.New(fault.Conflict, "there is a key named %q already", key.Name).
 				Hint("names are not used again, so that a name in a record means one key: choose another, such as %q", key.Name+"-2")
@@ -102,7 +105,7 @@ func (k *Keys) List(ctx context.Context) (keys []Key, err error) {
 
 // Revoke ends a key, named by its id or name: at once here, and within
 // Staleness on other replicas. Doing it again changes nothing.
-func (k *Keys) Revoke(ctx context.Context, ref string) error {
+func (k *Keys) Revoke(ctx context.Context, ref, by string) error {
 	var id string
 	err := k.db.Write(ctx, func(tx catalog.Tx) error {
 		err := tx.Row(ctx, `SELECT id FROM api_keys WHERE id = ? OR name = ?`, []any{ref, ref}, &id)
@@ -112,8 +115,8 @@ func (k *Keys) Revoke(ctx context.Context, ref string) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at = 0`,
-			catalog.Micros(k.clock.Now()), id)
+		_, err = tx.Exec(ctx, `UPDATE api_keys SET revoked_at = ?, revoked_by = ? WHERE id = ? AND revoked_at = 0`,
+			catalog.Micros(k.clock.Now()), by, id)
 		return err
 	})
 	if err == nil {
@@ -128,13 +131,13 @@ type stored struct {
 	hash digest
 }
 
-const columns = `id, name, hash, groups, grants, created_at, expires_at, revoked_at`
+const columns = `id, name, hash, groups, grants, created_at, created_by, expires_at, revoked_at, revoked_by`
 
 func scan(into func(dest ...any) error) (stored, error) {
 	var s stored
 	var hash, groups, grants string
 	var created, expires, revoked int64
-	if err := into(&s.ID, &s.Name, &hash, &groups, &grants, &created, &expires, &revoked); err != nil {
+	if err := into(&s.ID, &s.Name, &hash, &groups, &grants, &created, &s.CreatedBy, &expires, &revoked, &s.RevokedBy); err != nil {
 		return s, err
 	}
 	s.CreatedAt, s.ExpiresAt, s.RevokedAt = catalog.Time(created), catalog.Time(expires), catalog.Time(revoked)

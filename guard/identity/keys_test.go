@@ -130,7 +130,7 @@ func TestRevocationCountsAtOnceHereAndSoonElsewhere(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := here.Revoke(t.Context(), key.Name); err != nil {
+	if err := here.Revoke(t.Context(), key.Name, "ada"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := here.Authenticate(t.Context(), token); !fault.Is(err, fault.Unauthenticated) {
@@ -140,10 +140,13 @@ func TestRevocationCountsAtOnceHereAndSoonElsewhere(t *testing.T) {
 	if _, err := there.Authenticate(t.Context(), token); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("five seconds after Revoke elsewhere: %v", err)
 	}
-	if err := here.Revoke(t.Context(), key.ID); err != nil {
+	if err := here.Revoke(t.Context(), key.ID, "bob"); err != nil {
 		t.Errorf("a second Revoke: %v", err)
 	}
-	if err := here.Revoke(t.Context(), "nobody"); !fault.Is(err, fault.NotFound) {
+	if list, err := there.List(t.Context()); err != nil || list[0].RevokedBy != "ada" {
+		t.Errorf("the first to revoke is not kept: %+v, %v", list, err)
+	}
+	if err := here.Revoke(t.Context(), "nobody", "ada"); !fault.Is(err, fault.NotFound) {
 		t.Errorf("Revoke of no key: %v", err)
 	}
 }

@@ -1,0 +1,110 @@
+package decide
+
+import (
+	"context"
+	"time"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/decide/limit"
+	"github.com/leat-ai/leat/flow/deploy"
+	"github.com/leat-ai/leat/guard/identity"
+	"github.com/leat-ai/leat/spec"
+)
+
+// gate is what bounds an endpoint. It outlives the releases of one endpoint
+// while they have the same limits, so that a deploy gives nobody a new
+// allowance.
+type gate struct {
+	limits spec.Limits
+	rate   *limit.Rate
+	slots  *limit.Slots
+}
+
+func newGate(l spec.Limits) *gate {
+	g := &gate{limits: l}
+	if l.Rate > 0 {
+		g.rate = limit.NewRate(float64(l.Rate))
+	}
+	n := l.Concurrency
+	if n <= 0 {
+		n = defaultConcurrency
+	}
+	g.slots = limit.NewSlots(n)
+	return g
+}
+
+// interactive tells whether somebody waits for the answer: limits are for
+// them. A batch or stream paces itself, and its size is that of its data.
+func interactive(p Pattern) bool { return p != Batch && p != Stream }
+
+// permit checks who asks. The answer does not depend on anything but the
+// release and the principal.
+func permit(r *deploy.Release, p identity.Principal) error {
+	if !p.May("score", r.Endpoint) {
+		return fault.New(fault.Forbidden, "%s may not score with %s", p.Name, r.Endpoint).
+			Hint("a key needs the grant \"score:%s\"", r.Endpoint)
+	}
+	allow := r.Content.Allow
+	if len(allow) == 0 || p.In(allow) || p.In([]string{identity.RunGroup}) || p.May("*", "*") {
+		return nil
+	}
+	return fault.New(fault.Forbidden, "%s is in none of the groups that may score with %s", p.Name, r.Endpoint).
+		Hint("the endpoint's allow lists them")
+}
+
+// enter admits a request or says why not. After nil the caller calls leave
+// once, when the answer is made.
+func (g *gate) enter(ctx context.Context, path *Path, q *Request) error {
+	rows := int(q.Rows.NumRows())
+	if most := path.MaxRows(); rows > most {
+		return fault.New(fault.TooLarge, "%d rows in one request, %d are allowed", rows, most).
+			Hint("send fewer rows at a time, or score the table with a batch")
+	}
+	caller := q.Principal.Name
+	if g.limits.Per == "endpoint" {
+		caller = ""
+	}
+	// The slot first: who is refused for it has not used up their rate.
+	if err := g.slots.Enter(ctx); err != nil {
+		return err
+	}
+	if err := g.rate.Take(caller, rows, path.deps.Clock.Now()); err != nil {
+		g.slots.Leave()
+		return err
+	}
+	return nil
+}
+
+func (g *gate) leave() { g.slots.Leave() }
+
+// deadline bounds a request's time, unless it is bounded more tightly.
+func (g *gate) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	timeout := g.limits.Timeout.Std()
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	if at, ok := ctx.Deadline(); ok && time.Until(at) <= timeout {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, timeout)
+}
+
+// admit runs the whole path behind the gate.
+func (p *Path) admit(ctx context.Context, g *gate, q Request) (*Answer, error) {
+	if q.Rows == nil {
+		return nil, fault.New(fault.Internal, "a request without rows")
+	}
+	if err := permit(&p.release, q.Principal); err != nil {
+		return nil, err
+	}
+	if !interactive(q.Pattern) {
+		return p.decide(ctx, q)
+	}
+	ctx, cancel := g.deadline(ctx)
+	defer cancel()
+	if err := g.enter(ctx, p, &q); err != nil {
+		return nil, err
+	}
+	defer g.leave()
+	return p.decide(ctx, q)
+}
