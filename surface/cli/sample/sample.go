@@ -16,6 +16,9 @@ import (
 	"sort"
 	"strconv"
 	"time"
+
+	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/spec"
 )
 
 // Options say how much to write. The zero value of a field means its default.
@@ -40,9 +43,17 @@ type Truth struct {
 // Header is the first line of the file.
 const Header = "txn_id,customer_id,at,amount,balance,country,merchant,channel,card_age_days,txns_24h,fraud\n"
 
-// Columns describes the file in the words of a Source's schema.
-const Columns = "{txn_id: string, customer_id: string, at: timestamp, amount: double, balance: double, country: string, " +
-	"merchant: string, channel: string, card_age_days: int, txns_24h: int, fraud: bool}"
+// Schema is the type of each column, as a Source declares them.
+func Schema() spec.Columns {
+	return spec.Columns{
+		{Name: "txn_id", Type: frame.String}, {Name: "customer_id", Type: frame.String},
+		{Name: "at", Type: frame.Timestamp}, {Name: "amount", Type: frame.Double},
+		{Name: "balance", Type: frame.Double}, {Name: "country", Type: frame.String},
+		{Name: "merchant", Type: frame.String}, {Name: "channel", Type: frame.String},
+		{Name: "card_age_days", Type: frame.Int}, {Name: "txns_24h", Type: frame.Int},
+		{Name: "fraud", Type: frame.Bool},
+	}
+}
 
 func (o Options) withDefaults() Options {
 	if o.Rows == 0 {
