@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"reflect"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/robfig/cron/v3"
 
-	"github.com/leat-ai/leat/base/expr"
 	"github.com/leat-ai/leat/base/fault"
 )
 
@@ -189,28 +187,6 @@ func (c *checker) word(s string, r Rules, path string) {
 	case r.Location:
 		c.location(s, path)
 	}
-}
-
-// expression parses an expression and moves its mistake to the column of the
-// file where that can be known.
-func (c *checker) expression(src, path string) *expr.Expr {
-	e, err := expr.Parse(src)
-	if err == nil {
-		return e
-	}
-	var inner *fault.Error
-	if !errors.As(err, &inner) {
-		inner = fault.New(fault.Invalid, "%s", err)
-	}
-	column, start := 0, c.starts[path]
-	if _, scanErr := fmt.Sscanf(inner.Where, "column %d", &column); scanErr == nil && start > 0 {
-		at := c.places[path]
-		c.places[path] = Position{at.File, at.Line, start + column - 1}
-		c.bad(path, "%s is not an expression: %s", label(path), inner.What).Hint("%s", inner.Advice)
-		return nil
-	}
-	c.bad(path, "%s is not an expression: %s", label(path), inner).Hint("%s", inner.Advice)
-	return nil
 }
 
 func (c *checker) schedule(s, path string) {

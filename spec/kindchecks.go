@@ -2,7 +2,6 @@ package spec
 
 import (
 	"regexp"
-	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -27,8 +26,12 @@ func (s *Source) check(c *checker) {
 	if len(s.Schema) == 0 {
 		return
 	}
+	t := newTable(s.Name, s.Schema)
 	for i, src := range s.Expect {
-		c.columns(src, element("expect", i), s.Schema, s.Name)
+		path := element("expect", i)
+		if typ, ok := c.bind(src, path, t); ok && typ != frame.Bool {
+			c.bad(path, "%s is a %s, not true or false", label(path), typ).Hint("compare it with something, as in %s > 0", src)
+		}
 	}
 }
 
@@ -159,31 +162,4 @@ func (e *Environment) check(c *checker) {
 			c.bad(below("vars", v), "%s is not the name of a variable", quote([]byte(v))).Hint("use letters, digits and _")
 		}
 	}
-}
-
-// columns checks that an expression reads only columns that exist.
-func (c *checker) columns(src, path string, schema []frame.Column, source string) {
-	e := c.expression(src, path)
-	if e == nil {
-		return
-	}
-	for _, name := range e.Names() {
-		c.column(name, path, schema, source)
-	}
-}
-
-// column checks that a column exists in a schema.
-func (c *checker) column(name, path string, schema []frame.Column, source string) {
-	if slices.ContainsFunc(schema, func(col frame.Column) bool { return col.Name == name }) {
-		return
-	}
-	err := c.bad(path, "%s reads %s, which is no column of %q", label(path), quote([]byte(name)), source)
-	if c.mistakes.full() {
-		return // nobody sees the hint, and it costs
-	}
-	var names []string
-	for _, col := range schema {
-		names = append(names, col.Name)
-	}
-	err.Hint("%s", meant(name, names))
 }

@@ -127,11 +127,8 @@ func (l *loader) viewColumns(c *checker, v *FeatureView) {
 	if len(schema) == 0 {
 		return
 	}
-	check := func(name, path string) {
-		if name != "" {
-			c.column(name, path, schema, v.Source)
-		}
-	}
+	t := newTable(v.Source, schema)
+	check := func(name, path string) { c.column(name, path, t) }
 	if v.SQL == "" {
 		check(v.Timestamp, "timestamp")
 		for i, name := range v.Entity {
@@ -142,7 +139,7 @@ func (l *loader) viewColumns(c *checker, v *FeatureView) {
 		check(name, element("columns", i))
 	}
 	for _, f := range v.Features {
-		c.columns(f.Expr, below("features", f.Name), schema, v.Source)
+		c.bind(f.Expr, below("features", f.Name), t)
 	}
 }
 
@@ -167,16 +164,14 @@ func (l *loader) trainColumns(c *checker, p *Pipeline) {
 			}
 			columns = append(columns, schema...)
 		}
-		from := join(t.Features)
-		c.column(t.Label, below(at, "label"), columns, from)
-		if t.Split.By != "" {
-			c.column(t.Split.By, below(at, "split.by"), columns, from)
-		}
-		if t.Weights != "" && t.Weights != "balanced" {
-			c.column(t.Weights, below(at, "weights"), columns, from)
+		from := newTable("the sources of "+join(t.Features), columns)
+		c.column(t.Label, below(at, "label"), from)
+		c.column(t.Split.By, below(at, "split.by"), from)
+		if t.Weights != "balanced" {
+			c.column(t.Weights, below(at, "weights"), from)
 		}
 		for k, name := range t.Slices {
-			c.column(name, element(below(at, "slices"), k), columns, from)
+			c.column(name, element(below(at, "slices"), k), from)
 		}
 	}
 }
