@@ -1,0 +1,287 @@
+package feature
+
+import (
+	"slices"
+
+	"github.com/leat-ai/leat/base/expr"
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/spec"
+)
+
+// Env is what views are compiled against.
+type Env struct {
+	// Sources has the columns of each source or table that a view without SQL
+	// reads, by its name.
+	Sources map[string][]frame.Column
+	// Base is the source that the rows come from. When empty it is that of the
+	// first view without SQL, or else of the first view.
+	Base string
+	// Tables has what is looked up, by the name of the view: for each view
+	// that NeedsTable names.
+	Tables map[string]Table
+	// Label is a column that no view may read, or "".
+	Label string
+}
+
+// base is the source that the rows come from.
+func (e *Env) base(views []spec.FeatureView) string {
+	if e.Base != "" || len(views) == 0 {
+		return e.Base
+	}
+	for _, v := range views {
+		if v.SQL == "" {
+			return v.Source
+		}
+	}
+	return views[0].Source
+}
+
+// NeedsTable tells whether a view is looked up by its entity rather than
+// computed from rows of the base source.
+func NeedsTable(v spec.FeatureView, base string) bool { return v.SQL != "" || v.Source != base }
+
+// Compile binds views to columns and checks all that can be checked before
+// the first row. Every mistake of every view is reported, each with the view
+// that it stands in.
+func Compile(views []spec.FeatureView, env Env) (*Set, error) {
+	c := &compiler{env: env, base: env.base(views), set: &Set{}, inputs: map[string]int{}, outputs: map[string]int{}}
+	var mistakes fault.List
+	for _, v := range views {
+		fault.Each(c.view(v), func(err error) {
+			mistakes.Add(fault.Wrap(err, fault.KindOf(err), "feature view %q", v.Name))
+		})
+		c.set.lineage = append(c.set.lineage, v.Name+"@"+Hash(v))
+	}
+	if err := mistakes.Err(); err != nil {
+		return nil, err
+	}
+	if err := c.bind(); err != nil {
+		return nil, err
+	}
+	c.set.schema = frame.SchemaOf(c.set.Outputs())
+	return c.set, nil
+}
+
+// compiler gathers what the views read before it gives out slots: inputs come
+// first, whichever view reads them.
+type compiler struct {
+	env     Env
+	base    string
+	set     *Set
+	inputs  map[string]int // position in set.inputs
+	outputs map[string]int // position in set.outputs
+	pending []pending      // one for each output
+}
+
+// pending is an output whose slots are not given out yet.
+type pending struct {
+	lookup int        // -1: over the row
+	column int        // of the lookup or of the inputs, for one taken as it is
+	expr   *expr.Expr // nil: taken as it is
+}
+
+func (c *compiler) view(v spec.FeatureView) error {
+	if err := c.labelled(v.Columns, "takes"); err != nil {
+		return err
+	}
+	if !NeedsTable(v, c.base) {
+		schema, err := c.source(v.Source)
+		if err != nil {
+			return err
+		}
+		return c.features(v, schema, -1)
+	}
+	at, table, err := c.lookup(v)
+	if err != nil {
+		return err
+	}
+	if v.SQL == "" {
+		return c.features(v, table.Columns, at)
+	}
+	var mistakes fault.List
+	for i, col := range table.Columns {
+		if err := c.labelled([]string{col.Name}, "returns"); err != nil {
+			mistakes.Add(err)
+			continue
+		}
+		mistakes.Add(c.add(v, col, pending{lookup: at, column: i}))
+	}
+	return mistakes.Err()
+}
+
+func (c *compiler) source(name string) ([]frame.Column, error) {
+	schema, ok := c.env.Sources[name]
+	if ok {
+		return schema, nil
+	}
+	var names []string
+	for n := range c.env.Sources {
+		names = append(names, n)
+	}
+	err := fault.New(fault.Invalid, "there is no source %q", name)
+	if near := fault.Nearest(name, names); near != "" {
+		return nil, err.Hint("did you mean %s?", near)
+	}
+	return nil, err.Hint("ingest it first, or write a Source of that name")
+}
+
+func (c *compiler) labelled(names []string, verb string) error {
+	if c.env.Label == "" || !slices.Contains(names, c.env.Label) {
+		return nil
+	}
+	return fault.New(fault.Invalid, "it %s the label %q", verb, c.env.Label).
+		Hint("the label is what the model is to find out; leave it out of the features")
+}
+
+// features adds the columns and expressions of a view over a schema.
+func (c *compiler) features(v spec.FeatureView, schema []frame.Column, lookup int) error {
+	var mistakes fault.List
+	for _, name := range v.Columns {
+		at := slices.IndexFunc(schema, func(col frame.Column) bool { return col.Name == name })
+		if at < 0 {
+			mistakes.Add(noColumn(name, v.Source, schema))
+			continue
+		}
+		col := schema[at]
+		if lookup < 0 {
+			at = c.input(col)
+		}
+		mistakes.Add(c.add(v, col, pending{lookup: lookup, column: at}))
+	}
+	for _, f := range v.Features {
+		if err := c.expression(v, f, schema, lookup); err != nil {
+			mistakes.Add(fault.Wrap(err, fault.KindOf(err), "feature %q", f.Name))
+		}
+	}
+	return mistakes.Err()
+}
+
+func noColumn(name, source string, schema []frame.Column) error {
+	names := make([]string, len(schema))
+	for i, col := range schema {
+		names[i] = col.Name
+	}
+	err := fault.New(fault.Invalid, "source %q has no column %q", source, name)
+	if near := fault.Nearest(name, names); near != "" {
+		return err.Hint("did you mean %s?", near)
+	}
+	return err
+}
+
+func (c *compiler) expression(v spec.FeatureView, f spec.FeatureDef, schema []frame.Column, lookup int) error {
+	e, err := expr.Parse(f.Expr)
+	if err != nil {
+		return err
+	}
+	if err := c.labelled(e.Names(), "reads"); err != nil {
+		return err
+	}
+	prog, err := e.Bind(schema)
+	if err != nil {
+		return err
+	}
+	if lookup < 0 {
+		for _, name := range e.Names() {
+			at := slices.IndexFunc(schema, func(col frame.Column) bool { return col.Name == name })
+			c.input(schema[at])
+		}
+	}
+	return c.add(v, frame.Column{Name: f.Name, Type: prog.Type()}, pending{lookup: lookup, expr: e})
+}
+
+// input is the position of a raw column among the inputs.
+func (c *compiler) input(col frame.Column) int {
+	at, ok := c.inputs[col.Name]
+	if !ok {
+		at = len(c.set.inputs)
+		c.inputs[col.Name] = at
+		c.set.inputs = append(c.set.inputs, col)
+	}
+	return at
+}
+
+// add appends a feature. The same column of the rows may come from several
+// views, and is then one feature; any other name stands once.
+func (c *compiler) add(v spec.FeatureView, col frame.Column, p pending) error {
+	if at, taken := c.outputs[col.Name]; taken {
+		if c.pending[at] == p && p.expr == nil {
+			return nil
+		}
+		return fault.New(fault.Invalid, "the feature %q is also one of view %q", col.Name, c.set.outputs[at].view).
+			Hint("give one of them another name")
+	}
+	c.outputs[col.Name] = len(c.set.outputs)
+	c.set.outputs = append(c.set.outputs, output{column: col, view: v.Name})
+	c.pending = append(c.pending, p)
+	return nil
+}
+
+// lookup adds the table of a view, its keys being inputs.
+func (c *compiler) lookup(v spec.FeatureView) (int, Table, error) {
+	table, ok := c.env.Tables[v.Name]
+	if !ok || table.Lookup == nil {
+		return 0, Table{}, fault.New(fault.Unavailable, "its values have not been computed").
+			Hint("materialise the view before it is used")
+	}
+	schema, err := c.source(c.base)
+	if err != nil {
+		return 0, Table{}, err
+	}
+	if len(v.Entity) == 0 {
+		return 0, Table{}, fault.New(fault.Invalid, "it is looked up, and says no entity to look it up by").
+			Hint("add a field like entity: customer_id")
+	}
+	l := lookup{view: v.Name, table: table}
+	for i, name := range v.Entity {
+		at := slices.IndexFunc(schema, func(col frame.Column) bool { return col.Name == name })
+		if at < 0 {
+			return 0, Table{}, noColumn(name, c.base, schema)
+		}
+		if i >= len(table.Keys) || table.Keys[i].Name != name || table.Keys[i].Type != schema[at].Type {
+			return 0, Table{}, fault.New(fault.Invalid, "%q is a %s in source %q, and its values are kept by %v", name, schema[at].Type, c.base, table.Keys).
+				Hint("cast the entity to the same type in the SQL, and materialise the view again")
+		}
+		l.keys = append(l.keys, c.input(schema[at]))
+	}
+	c.set.lookups = append(c.set.lookups, l)
+	return len(c.set.lookups) - 1, table, nil
+}
+
+// bind gives out the slots and binds the expressions to them.
+func (c *compiler) bind() error {
+	s := c.set
+	s.slots = len(s.inputs)
+	for i := range s.lookups {
+		s.lookups[i].slot = s.slots
+		s.slots += len(s.lookups[i].table.Columns)
+	}
+	for i := range s.outputs {
+		o, p := &s.outputs[i], c.pending[i]
+		o.slot = p.column
+		if p.lookup >= 0 {
+			o.slot += s.lookups[p.lookup].slot
+		}
+		if p.expr == nil {
+			continue
+		}
+		prog, err := p.expr.Bind(s.scope(p.lookup))
+		if err != nil {
+			return fault.Wrap(err, fault.KindOf(err), "feature %q of view %q", o.column.Name, o.view)
+		}
+		o.program = prog
+	}
+	return nil
+}
+
+// scope names the slots that an expression of a lookup, or of the rows, can
+// see; the others have a name that no expression can have.
+func (s *Set) scope(lookup int) []frame.Column {
+	scope := make([]frame.Column, s.slots)
+	visible, first := s.inputs, 0
+	if lookup >= 0 {
+		visible, first = s.lookups[lookup].table.Columns, s.lookups[lookup].slot
+	}
+	copy(scope[first:], visible)
+	return scope
+}

@@ -1,0 +1,177 @@
+// Package feature is the stage that turns raw rows into features: the columns
+// that a model reads.
+//
+// A view (spec.FeatureView) says what its features are, once. Compile makes a
+// Set of views, and Set.Compute gives the features of a batch of rows: of a
+// table for training, of a file for a batch, of one request in real time. It
+// is the same code in all of them, and the same row has the same features, bit
+// for bit, in a batch of any size.
+//
+// There are three sorts of views. One over the rows themselves takes columns
+// as they are and computes expressions (base/expr). One with SQL is computed
+// over the lake beforehand, one row per entity, and looked up by the entity's
+// columns in each row. One over another source than the rows' is looked up in
+// the same way, its newest row for each entity. Materialise computes what is
+// looked up; Memory holds it.
+//
+// A looked-up value is that of the snapshot it was materialised from, also for
+// rows that are older: a view whose SQL sums up the label lets the future into
+// training. Compile refuses views that read the label by name.
+package feature
+
+import (
+	"context"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/leat-ai/leat/base/expr"
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/base/frame"
+)
+
+// Set is some views compiled. It is immutable and safe for many goroutines.
+type Set struct {
+	inputs  []frame.Column
+	outputs []output
+	lookups []lookup
+	slots   int // inputs, then the columns of each lookup
+	schema  *arrow.Schema
+	lineage []string
+}
+
+// output is one feature: a slot taken as it is, or a program over slots.
+type output struct {
+	column  frame.Column
+	view    string
+	slot    int
+	program *expr.Program // nil: take the slot
+}
+
+// lookup is one table that rows are joined with.
+type lookup struct {
+	view  string
+	keys  []int // slots
+	table Table
+	slot  int // of its first column
+}
+
+// Inputs lists the raw columns that Compute reads, in the order in which it
+// finds them fastest.
+func (s *Set) Inputs() []frame.Column { return s.inputs }
+
+// Outputs lists the features, in the order of the views and within them.
+func (s *Set) Outputs() []frame.Column {
+	columns := make([]frame.Column, len(s.outputs))
+	for i, o := range s.outputs {
+		columns[i] = o.column
+	}
+	return columns
+}
+
+// Schema is the Arrow schema of Outputs.
+func (s *Set) Schema() *arrow.Schema { return s.schema }
+
+// Lineage names the views with the hashes of their definitions, name@hash.
+func (s *Set) Lineage() []string { return s.lineage }
+
+// Compute gives the features of each row of a batch, which has the columns of
+// Inputs, in any order and among others. The caller releases the result; the
+// input stays the caller's. A missing or wrongly typed column is an Invalid
+// fault that names it. A row whose entity is not known has NULLs.
+func (s *Set) Compute(ctx context.Context, batch frame.Batch) (frame.Batch, error) {
+	slots := make([]arrow.Array, s.slots)
+	if err := s.read(batch, slots); err != nil {
+		return nil, err
+	}
+	rows := int(batch.NumRows())
+	owned := make([]arrow.Array, 0, s.slots-len(s.inputs)+len(s.outputs))
+	defer func() {
+		for _, a := range owned {
+			a.Release()
+		}
+	}()
+	for i := range s.lookups {
+		values, err := s.lookups[i].values(ctx, slots, rows)
+		if err != nil {
+			return nil, err
+		}
+		owned = append(owned, values...)
+		copy(slots[s.lookups[i].slot:], values)
+	}
+	columns := make([]arrow.Array, len(s.outputs))
+	for i := range s.outputs {
+		o := &s.outputs[i]
+		if o.program == nil {
+			columns[i] = slots[o.slot]
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		values, err := o.program.EvalColumns(slots, rows)
+		if err != nil {
+			return nil, fault.Wrap(err, fault.KindOf(err), "feature %q of view %q", o.column.Name, o.view)
+		}
+		owned = append(owned, values)
+		columns[i] = values
+	}
+	return array.NewRecordBatch(s.schema, columns, int64(rows)), nil
+}
+
+// read finds the inputs among the columns of a batch: at their own positions,
+// which is where a caller that was compiled against Inputs has them, and else
+// by name.
+func (s *Set) read(batch frame.Batch, slots []arrow.Array) error {
+	var mistakes fault.List
+	for i, in := range s.inputs {
+		at := i
+		if at >= int(batch.NumCols()) || batch.ColumnName(at) != in.Name {
+			at = frame.Index(batch.Schema(), in.Name)
+		}
+		if at < 0 {
+			mistakes.Add(fault.New(fault.Invalid, "column %q is missing", in.Name).
+				Hint("the features read it as a %s", in.Type))
+			continue
+		}
+		slots[i] = batch.Column(at)
+		if t, err := frame.TypeOf(slots[i].DataType()); err != nil || t != in.Type {
+			mistakes.Add(fault.New(fault.Invalid, "column %q is of type %s, not %s", in.Name, slots[i].DataType(), in.Type))
+		}
+	}
+	return mistakes.Err()
+}
+
+func (l *lookup) values(ctx context.Context, slots []arrow.Array, rows int) ([]arrow.Array, error) {
+	keys := make([]arrow.Array, len(l.keys))
+	for i, k := range l.keys {
+		keys[i] = slots[k]
+	}
+	values, err := l.table.Lookup.Values(ctx, keys, rows)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.KindOf(err), "feature view %q", l.view)
+	}
+	if err := l.check(values, rows); err != nil {
+		for _, a := range values {
+			a.Release()
+		}
+		return nil, err
+	}
+	return values, nil
+}
+
+// check holds a lookup to its contract, because it may be a server.
+func (l *lookup) check(values []arrow.Array, rows int) error {
+	if len(values) != len(l.table.Columns) {
+		return fault.New(fault.Internal, "the lookup of feature view %q gave %d columns, not %d", l.view, len(values), len(l.table.Columns))
+	}
+	for i, c := range l.table.Columns {
+		if values[i].Len() != rows {
+			return fault.New(fault.Internal, "the lookup of feature view %q gave %d rows, not %d", l.view, values[i].Len(), rows)
+		}
+		if t, err := frame.TypeOf(values[i].DataType()); err != nil || t != c.Type {
+			return fault.New(fault.Internal, "the lookup of feature view %q gave column %q as %s, not %s", l.view, c.Name, values[i].DataType(), c.Type)
+		}
+	}
+	return nil
+}
