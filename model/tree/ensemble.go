@@ -15,7 +15,8 @@ type Ensemble struct {
 	def       Definition
 	signature model.Signature
 	schema    *arrow.Schema // of what Predict returns
-	scratches sync.Pool     // of *scratch
+	code      *compiled
+	scratches sync.Pool // of *scratch
 }
 
 var (
@@ -45,6 +46,7 @@ func New(def Definition) (*Ensemble, error) {
 			Classes: def.Classes,
 		},
 		schema: frame.SchemaOf(columns),
+		code:   compile(&def),
 	}, nil
 }
 

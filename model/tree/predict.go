@@ -81,7 +81,7 @@ type scratch struct {
 	columns [][]float64 // of the encoder, chunkRows long
 	view    [][]float64 // the same, as long as the chunk
 	sums    [][]float64 // views of the answers, as long as the chunk
-	engine  engineScratch
+	engine  engine
 }
 
 func (e *Ensemble) borrow() *scratch {
@@ -124,7 +124,7 @@ func (e *Ensemble) scoreChunk(s *scratch, in frame.Batch, from, to int, answers 
 	for k := range s.sums {
 		s.sums[k] = answers[k][from:to]
 	}
-	e.sum(&s.engine, columns, s.sums)
+	e.code.sum(&s.engine, columns, s.sums)
 	e.link(s.sums)
 	return nil
 }

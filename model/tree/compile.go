@@ -1,0 +1,176 @@
+package tree
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+
+	"github.com/leat-ai/leat/model/encode"
+)
+
+// compiled is an ensemble in the forms that the engines run on.
+//
+// A question is a split without its place in a tree: column, threshold or
+// set, and the way of missing values. Many splits share one.
+type compiled struct {
+	outputs int
+	base    []float64
+
+	numbers   []numberColumn
+	sets      []setColumn
+	questions int // the number of answers that slice.go keeps
+	members   int // the longest list of buckets that a setColumn needs
+
+	sliced     []slicedTree
+	splits     []slicedSplit // of all trees
+	leaves     []float64     // of all trees, with maxPlanes bits of room behind
+	mostSplits int           // of one tree
+
+	descents []descent
+	nodes    []node
+	views    []view // the values that nodes look at; views[0] is a constant
+}
+
+// numberColumn asks all questions of one numeric column.
+type numberColumn struct {
+	column int
+	table  []float64 // thresholds, ascending, then +Inf up to a power of two
+	count  int       // thresholds
+	// first is the first question with missing values going right and left,
+	// or -1 when there is none. Behind the questions of each is one answer
+	// more, for values above all thresholds.
+	first [2]int
+}
+
+// setColumn asks all questions of one categorical column.
+type setColumn struct {
+	column     int
+	categories int
+	first      int // question
+	questions  []setQuestion
+}
+
+// setQuestion is answered by the rows of members, or by all others when the
+// set is so large that its complement is shorter.
+type setQuestion struct {
+	members     []uint32 // buckets: category codes, or categories+1 for missing
+	complement  bool
+	set         []uint64
+	missingLeft bool
+}
+
+// key identifies a question.
+type key struct {
+	column      int
+	missingLeft bool
+	threshold   float64
+	set         string
+}
+
+func keyOf(s *Split) key {
+	k := key{column: s.Column, missingLeft: s.MissingLeft, threshold: s.Threshold}
+	if s.Set != nil {
+		words := make([]byte, 0, 8*len(s.Set))
+		for _, w := range s.Set {
+			for shift := 0; shift < 64; shift += 8 {
+				words = append(words, byte(w>>shift))
+			}
+		}
+		k.set, k.threshold = string(words), 0
+	}
+	return k
+}
+
+// compile turns a definition, which is sound, into what the engines run on.
+func compile(d *Definition) *compiled {
+	c := &compiled{outputs: d.outputs(), base: d.Base}
+	ids := c.ask(d)
+	c.slice(d, ids)
+	c.descend(d, ids)
+	return c
+}
+
+// ask collects the distinct questions and returns the index of each answer.
+func (c *compiled) ask(d *Definition) map[key]int {
+	byColumn := make([][]*Split, len(d.Encoder.Columns))
+	for t := range d.Trees {
+		for i := range d.Trees[t].Splits {
+			s := &d.Trees[t].Splits[i]
+			byColumn[s.Column] = append(byColumn[s.Column], s)
+		}
+	}
+	ids := map[key]int{}
+	for column, splits := range byColumn {
+		switch {
+		case len(splits) == 0:
+		case d.Encoder.Columns[column].Kind == encode.Category:
+			c.askSets(column, len(d.Encoder.Columns[column].Categories), splits, ids)
+		default:
+			c.askNumbers(column, splits, ids)
+		}
+	}
+	return ids
+}
+
+func (c *compiled) askNumbers(column int, splits []*Split, ids map[key]int) {
+	n := numberColumn{column: column, first: [2]int{-1, -1}}
+	for _, s := range splits {
+		n.table = append(n.table, s.Threshold)
+	}
+	slices.Sort(n.table)
+	n.table = slices.Compact(n.table)
+	n.count = len(n.table)
+	for _, s := range splits {
+		way := 0
+		if s.MissingLeft {
+			way = 1
+		}
+		if n.first[way] < 0 {
+			n.first[way] = c.questions
+			c.questions += n.count + 1
+		}
+		at, _ := slices.BinarySearch(n.table, s.Threshold)
+		ids[keyOf(s)] = n.first[way] + at
+	}
+	for len(n.table) < 1<<bits.Len(uint(n.count)) {
+		n.table = append(n.table, math.Inf(1))
+	}
+	c.numbers = append(c.numbers, n)
+}
+
+func (c *compiled) askSets(column, categories int, splits []*Split, ids map[key]int) {
+	col := setColumn{column: column, categories: categories, first: c.questions}
+	c.members = max(c.members, categories+2)
+	for _, s := range splits {
+		k := keyOf(s)
+		if _, known := ids[k]; known {
+			continue
+		}
+		ids[k] = c.questions
+		c.questions++
+		col.questions = append(col.questions, newSetQuestion(s, categories))
+	}
+	c.sets = append(c.sets, col)
+}
+
+func newSetQuestion(s *Split, categories int) setQuestion {
+	q := setQuestion{set: s.Set, missingLeft: s.MissingLeft}
+	size := 0
+	for _, w := range s.Set {
+		size += bits.OnesCount64(w)
+	}
+	q.complement = size > categories/2
+	for code := range categories + 1 { // the last one is unseen, in no set
+		if q.has(code) != q.complement {
+			q.members = append(q.members, uint32(code))
+		}
+	}
+	if q.missingLeft != q.complement {
+		q.members = append(q.members, uint32(categories+1))
+	}
+	return q
+}
+
+func (q *setQuestion) has(code int) bool {
+	return code/64 < len(q.set) && q.set[code/64]>>(code%64)&1 == 1
+}

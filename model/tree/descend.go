@@ -1,0 +1,181 @@
+package tree
+
+import (
+	"math"
+)
+
+// This engine scores a few rows, one after another. It walks down lanes trees
+// at once, so that the loads of one hide behind those of the others, and
+// always as many steps as the deepest of them needs: a leaf leads to itself.
+
+// lanes is the number of trees that are walked down together.
+const lanes = 8
+
+// node is a split or a leaf. value[input] <= at leads to the node next, any
+// other value to the one behind it. A leaf looks at views[0], which is -Inf
+// and so always leads to next, the leaf itself; at is then its value.
+type node struct {
+	at    float64
+	input uint32
+	next  uint32
+}
+
+// view is a value made of a row for nodes to compare: what a split does with
+// missing values or sets is settled here, once for all splits that share it.
+type view struct {
+	column      int
+	question    *setQuestion // nil for a number
+	missingLeft bool
+}
+
+// descent is lanes trees, or fewer at the end of the ensemble.
+type descent struct {
+	roots   [lanes]uint32
+	outputs [lanes]int32
+	count   int
+	steps   int // of the deepest
+}
+
+func (c *compiled) descend(d *Definition, ids map[key]int) {
+	c.views = []view{{}}
+	inputs := make(map[int]uint32) // of set questions
+	for i := range c.sets {
+		s := &c.sets[i]
+		for j := range s.questions {
+			inputs[s.first+j] = uint32(len(c.views))
+			c.views = append(c.views, view{column: s.column, question: &s.questions[j]})
+		}
+	}
+	numbers := make(map[view]uint32)
+	input := func(s *Split) uint32 {
+		if s.Set != nil {
+			return inputs[ids[keyOf(s)]]
+		}
+		v := view{column: s.Column, missingLeft: s.MissingLeft}
+		at, known := numbers[v]
+		if !known {
+			at = uint32(len(c.views))
+			numbers[v] = at
+			c.views = append(c.views, v)
+		}
+		return at
+	}
+	for t := range d.Trees {
+		if t%lanes == 0 {
+			c.descents = append(c.descents, descent{})
+		}
+		last := &c.descents[len(c.descents)-1]
+		last.roots[last.count] = uint32(len(c.nodes))
+		last.outputs[last.count] = int32(d.Trees[t].Output)
+		last.count++
+		last.steps = max(last.steps, c.layOut(&d.Trees[t], input))
+	}
+	for i := range c.descents { // the lanes that are left over walk the first tree
+		for k := c.descents[i].count; k < lanes; k++ {
+			c.descents[i].roots[k] = c.descents[i].roots[0]
+		}
+	}
+}
+
+// layOut appends the nodes of a tree, children side by side behind their
+// parent, and returns its depth.
+func (c *compiled) layOut(t *Tree, input func(*Split) uint32) (depth int) {
+	type place struct{ at, depth int } // of a split
+	places := make([]place, len(t.Splits))
+	root := len(c.nodes)
+	put := func(child, at, level int) {
+		if child >= 0 {
+			places[child] = place{at, level}
+			return
+		}
+		depth = max(depth, level)
+		c.nodes[at] = node{at: t.Leaves[^child], next: uint32(at)}
+	}
+	c.nodes = append(c.nodes, node{})
+	if len(t.Splits) == 0 {
+		put(^0, root, 0)
+		return 0
+	}
+	put(0, root, 0)
+	for i := range t.Splits {
+		s, p := &t.Splits[i], places[i]
+		next := len(c.nodes)
+		c.nodes = append(c.nodes, node{}, node{})
+		at := s.Threshold
+		if s.Set != nil {
+			at = 0.5
+		}
+		c.nodes[p.at] = node{at: at, input: input(s), next: uint32(next)}
+		put(s.Left, next, p.depth+1)
+		put(s.Right, next+1, p.depth+1)
+	}
+	return depth
+}
+
+// look fills values with what the nodes compare of one row.
+func (c *compiled) look(values []float64, columns [][]float64, row int) {
+	values[0] = math.Inf(-1)
+	for i := 1; i < len(c.views); i++ {
+		v := &c.views[i]
+		x := columns[v.column][row]
+		switch {
+		case v.question != nil:
+			x = v.question.answer(x)
+		case v.missingLeft && x != x:
+			x = math.Inf(-1)
+		}
+		values[i] = x
+	}
+}
+
+// answer is 0 for left and 1 for right.
+func (q *setQuestion) answer(x float64) float64 {
+	left := q.missingLeft
+	if x == x {
+		left = x >= 0 && x < float64(64*len(q.set)) && q.has(int(x))
+	}
+	if left {
+		return 0
+	}
+	return 1
+}
+
+// sumRow computes the sums of one row. values has room for all views.
+func (c *compiled) sumRow(values []float64, columns, sums [][]float64, row int) {
+	c.look(values, columns, row)
+	for k := range sums {
+		sums[k][row] = c.base[k]
+	}
+	for i := range c.descents {
+		d := &c.descents[i]
+		leaves := c.walk(d, values)
+		for k, leaf := range leaves[:d.count] {
+			sums[d.outputs[k]][row] += leaf
+		}
+	}
+}
+
+// walk returns the leaves that a row reaches in the trees of d.
+func (c *compiled) walk(d *descent, values []float64) [lanes]float64 {
+	nodes, r := c.nodes, &d.roots
+	a0, a1, a2, a3, a4, a5, a6, a7 := r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]
+	for range d.steps {
+		a0, a1, a2, a3 = step(nodes, values, a0), step(nodes, values, a1), step(nodes, values, a2), step(nodes, values, a3)
+		a4, a5, a6, a7 = step(nodes, values, a4), step(nodes, values, a5), step(nodes, values, a6), step(nodes, values, a7)
+	}
+	return [lanes]float64{
+		nodes[a0].at, nodes[a1].at, nodes[a2].at, nodes[a3].at,
+		nodes[a4].at, nodes[a5].at, nodes[a6].at, nodes[a7].at,
+	}
+}
+
+// step goes from a node to its child, without a branch: NaN and what is above
+// the threshold go to the second.
+func step(nodes []node, values []float64, at uint32) uint32 {
+	n := &nodes[at]
+	second := uint32(1)
+	if values[n.input] <= n.at {
+		second = 0
+	}
+	return n.next + second
+}

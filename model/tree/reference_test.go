@@ -1,0 +1,172 @@
+package tree
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/model"
+	"github.com/leat-ai/leat/model/encode"
+)
+
+// reference sums one row as the documentation of Tree and Split reads.
+func (d *Definition) reference(columns [][]float64, row int) []float64 {
+	sums := append([]float64(nil), d.Base...)
+	for i := range d.Trees {
+		t := &d.Trees[i]
+		at := -1
+		if len(t.Splits) > 0 {
+			at = 0
+		}
+		for at >= 0 {
+			s := &t.Splits[at]
+			if s.goesLeft(columns[s.Column][row]) {
+				at = s.Left
+			} else {
+				at = s.Right
+			}
+		}
+		sums[t.Output] += t.Leaves[^at]
+	}
+	return sums
+}
+
+func (s *Split) goesLeft(x float64) bool {
+	switch {
+	case math.IsNaN(x):
+		return s.MissingLeft
+	case s.Set == nil:
+		return x <= s.Threshold
+	}
+	for code := range 64 * len(s.Set) {
+		if s.Set[code/64]>>(code%64)&1 == 1 && x == float64(code) {
+			return true
+		}
+	}
+	return false
+}
+
+// anyDefinition draws a sound definition with trees of many shapes.
+func anyDefinition(t *rapid.T) Definition {
+	enc := &encode.Encoder{}
+	for i := range rapid.IntRange(1, 5).Draw(t, "columns") {
+		c := encode.Column{Name: fmt.Sprintf("c%d", i), Type: frame.Double, Kind: encode.Numeric}
+		if n := rapid.SampledFrom([]int{0, 0, 1, 3, 64, 65, 200}).Draw(t, "categories"); n > 0 {
+			c.Type, c.Kind = frame.String, encode.Category
+			for k := range n {
+				c.Categories = append(c.Categories, fmt.Sprintf("v%d", k))
+			}
+		}
+		enc.Columns = append(enc.Columns, c)
+	}
+	d := Definition{Task: model.Regression, Link: Identity, Encoder: enc}
+	switch rapid.IntRange(0, 2).Draw(t, "task") {
+	case 1:
+		d.Task, d.Link, d.Classes = model.Binary, Sigmoid, []string{"no", "yes"}
+	case 2:
+		d.Task, d.Link, d.Classes = model.Multiclass, Softmax, []string{"a", "b", "c"}
+	}
+	for range d.outputs() {
+		d.Base = append(d.Base, rapid.Float64Range(-1, 1).Draw(t, "base"))
+	}
+	for range rapid.IntRange(0, 20).Draw(t, "trees") {
+		splits := rapid.SampledFrom([]int{0, 1, 2, 6, 30, 255, 256, 300}).Draw(t, "splits")
+		tree := anyTree(t, enc, splits)
+		tree.Output = rapid.IntRange(0, d.outputs()-1).Draw(t, "output")
+		d.Trees = append(d.Trees, tree)
+	}
+	return d
+}
+
+// anyTree grows a tree by splitting a random leaf at a time.
+func anyTree(t *rapid.T, enc *encode.Encoder, splits int) Tree {
+	tree := Tree{Leaves: []float64{0}}
+	type slot struct {
+		split int
+		right bool
+	}
+	slots := []slot{{-1, false}} // where each leaf hangs
+	random := rapid.Uint64().Draw(t, "seed")
+	next := func(n int) int {
+		random = random*6364136223846793005 + 1442695040888963407
+		return int(random >> 33 % uint64(n))
+	}
+	for i := range splits {
+		leaf := next(len(slots))
+		s := Split{Column: next(len(enc.Columns)), MissingLeft: next(2) == 0, Left: ^leaf, Right: ^len(slots)}
+		if c := enc.Columns[s.Column]; c.Kind == encode.Category {
+			s.Set = make([]uint64, next((len(c.Categories)+63)/64+1))
+			for code := range min(len(c.Categories), 64*len(s.Set)) {
+				s.Set[code/64] |= uint64(next(2)) << (code % 64)
+			}
+		} else {
+			s.Threshold = float64(next(21)-10) / 2
+		}
+		if at := slots[leaf]; at.split >= 0 && at.right {
+			tree.Splits[at.split].Right = i
+		} else if at.split >= 0 {
+			tree.Splits[at.split].Left = i
+		}
+		slots[leaf] = slot{i, false}
+		slots = append(slots, slot{i, true})
+		tree.Splits = append(tree.Splits, s)
+		tree.Leaves = append(tree.Leaves, 0)
+	}
+	for i := range tree.Leaves {
+		tree.Leaves[i] = float64(next(1000)-500) / 300
+	}
+	return tree
+}
+
+// anyColumns draws rows with the values that are easy to get wrong.
+func anyColumns(t *rapid.T, enc *encode.Encoder, rows int) [][]float64 {
+	columns := enc.Matrix(rows)
+	for i := range columns {
+		n := float64(len(enc.Columns[i].Categories))
+		values := []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.Copysign(0, -1), 0, 0.5, -0.5, 1, 5, -5, 1e300, -1e300}
+		if n > 0 {
+			values = []float64{math.NaN(), 0, 1, 2, n - 1, n, n / 2 * 1, math.Floor(n / 3)}
+			values[6] = math.Floor(values[6])
+		}
+		for r := range columns[i] {
+			columns[i][r] = rapid.SampledFrom(values).Draw(t, "x")
+		}
+	}
+	return columns
+}
+
+// TestEnginesAgreeWithReference is the property that lets the engines be as
+// clever as they like: same bits as the naive walk, for any number of rows.
+func TestEnginesAgreeWithReference(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := anyDefinition(t)
+		e, err := New(d)
+		if err != nil {
+			t.Fatalf("the definition is not sound: %v", err)
+		}
+		rows := rapid.SampledFrom([]int{1, 2, 5, 6, 63, 64, 65, 130}).Draw(t, "rows")
+		columns := anyColumns(t, d.Encoder, rows)
+		blocks := make([][]float64, d.outputs())
+		single := make([][]float64, d.outputs())
+		for k := range blocks {
+			blocks[k], single[k] = make([]float64, rows), make([]float64, rows)
+		}
+		var m engine
+		e.code.sum(&m, columns, blocks)
+		values := make([]float64, len(e.code.views))
+		for row := range rows {
+			e.code.sumRow(values, columns, single, row)
+			for k, want := range d.reference(columns, row) {
+				if math.Float64bits(blocks[k][row]) != math.Float64bits(want) {
+					t.Fatalf("row %d output %d of %d rows: block gives %v, reference %v", row, k, rows, blocks[k][row], want)
+				}
+				if math.Float64bits(single[k][row]) != math.Float64bits(want) {
+					t.Fatalf("row %d output %d: descent gives %v, reference %v", row, k, single[k][row], want)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,243 @@
+package tree
+
+import (
+	"math/bits"
+)
+
+// This engine scores 64 rows at a time. A word has one bit for each row: the
+// answer to a question is a word, and so is the set of rows that reach a
+// node. Two operations then take all rows of a node to its children, however
+// they part, and nothing is ever mispredicted.
+
+const (
+	// blockRows is the number of rows of a block, one for each bit of a word.
+	blockRows = 64
+	// maxPlanes is the number of bits of a leaf's index that a block carries.
+	// Trees with more leaves add leaf by leaf instead.
+	maxPlanes = 8
+	// sliceFrom is the number of rows from which a block is faster than
+	// descending row by row.
+	sliceFrom = 6
+)
+
+type slicedTree struct {
+	first, count int // into splits
+	leaf         int // of the first leaf, into leaves
+	output       int
+}
+
+// slicedSplit parts the rows of a node. left and right are positions in the
+// words of the tree's nodes: splits first, then leaves.
+type slicedSplit struct{ question, left, right uint32 }
+
+func (c *compiled) slice(d *Definition, ids map[key]int) {
+	for t := range d.Trees {
+		tree := &d.Trees[t]
+		n := len(tree.Splits)
+		c.sliced = append(c.sliced, slicedTree{first: len(c.splits), count: n, leaf: len(c.leaves), output: tree.Output})
+		c.leaves = append(c.leaves, tree.Leaves...)
+		c.mostSplits = max(c.mostSplits, n)
+		place := func(child int) uint32 {
+			if child < 0 {
+				return uint32(n + ^child)
+			}
+			return uint32(child)
+		}
+		for i := range tree.Splits {
+			s := &tree.Splits[i]
+			c.splits = append(c.splits, slicedSplit{uint32(ids[keyOf(s)]), place(s.Left), place(s.Right)})
+		}
+	}
+	c.leaves = append(c.leaves, make([]float64, 1<<maxPlanes)...)
+}
+
+// block is the memory of the engine.
+type block struct {
+	answers []uint64 // by question: the rows that go left
+	buckets []uint64 // by category: its rows; all 0 between questions
+	reached []uint64 // by node of the present tree: its rows
+	sums    [][blockRows]float64
+}
+
+func (b *block) room(c *compiled) {
+	if b.sums == nil {
+		b.answers = make([]uint64, c.questions)
+		b.buckets = make([]uint64, c.members)
+		b.reached = make([]uint64, 2*c.mostSplits+1)
+		b.sums = make([][blockRows]float64, c.outputs)
+	}
+}
+
+// sumBlock computes the sums of at most blockRows rows, from..to.
+func (c *compiled) sumBlock(b *block, columns, sums [][]float64, from, to int) {
+	b.room(c)
+	for i := range c.numbers {
+		n := &c.numbers[i]
+		n.answer(b.answers, columns[n.column][from:to])
+	}
+	for i := range c.sets {
+		s := &c.sets[i]
+		s.answer(b.answers, b.buckets, columns[s.column][from:to])
+	}
+	for k := range b.sums {
+		for i := range b.sums[k] {
+			b.sums[k][i] = c.base[k]
+		}
+	}
+	all := ^uint64(0) >> (blockRows - (to - from))
+	for t := range c.sliced {
+		c.addTree(b, &c.sliced[t], all)
+	}
+	for k := range sums {
+		copy(sums[k][from:to], b.sums[k][:])
+	}
+}
+
+// answer sorts rows into the gaps between thresholds; a row goes left at all
+// thresholds from its gap on. The search has as many steps for every row, and
+// no branch that depends on the data.
+func (n *numberColumn) answer(answers []uint64, x []float64) {
+	for _, first := range n.first {
+		if first >= 0 {
+			clear(answers[first:][:n.count+1])
+		}
+	}
+	table := n.table
+	for row, v := range x {
+		at := 0
+		for step := len(table) / 2; step > 0; step /= 2 {
+			if table[(at+step-1)&(len(table)-1)] < v {
+				at += step
+			}
+		}
+		for way, first := range n.first {
+			if first < 0 {
+				continue
+			}
+			gap := at
+			if v != v {
+				gap = n.count * (1 - way)
+			}
+			answers[first+gap] |= 1 << row
+		}
+	}
+	for _, first := range n.first {
+		if first < 0 {
+			continue
+		}
+		left := uint64(0)
+		part := answers[first:][:n.count]
+		for i, rows := range part {
+			left |= rows
+			part[i] = left
+		}
+	}
+}
+
+// answer sorts rows into buckets by category, and gathers for each question
+// those of its members.
+func (s *setColumn) answer(answers, buckets []uint64, x []float64) {
+	for row, v := range x {
+		buckets[s.bucket(v)] |= 1 << row
+	}
+	for i := range s.questions {
+		q := &s.questions[i]
+		rows := uint64(0)
+		for _, m := range q.members {
+			rows |= buckets[m]
+		}
+		if q.complement {
+			rows = ^rows
+		}
+		answers[s.first+i] = rows
+	}
+	for _, v := range x {
+		buckets[s.bucket(v)] = 0
+	}
+}
+
+// bucket returns the bucket of a value: its code, that of all unseen codes,
+// or behind it that of missing values.
+func (s *setColumn) bucket(v float64) int {
+	switch {
+	case v >= 0 && v < float64(s.categories):
+		return int(v)
+	case v != v:
+		return s.categories + 1
+	}
+	return s.categories
+}
+
+// addTree adds the leaves that rows reach in one tree to their sums.
+func (c *compiled) addTree(b *block, t *slicedTree, all uint64) {
+	reached := b.reached[:2*t.count+1]
+	reached[0] = all
+	for i, s := range c.splits[t.first:][:t.count] {
+		rows := reached[i]
+		left := rows & b.answers[s.question]
+		reached[s.left] = left
+		reached[s.right] = rows ^ left
+	}
+	sums := &b.sums[t.output]
+	if t.count < 1<<maxPlanes {
+		leaves := (*[1 << maxPlanes]float64)(c.leaves[t.leaf:])
+		addPlanes(sums, leaves, planes(reached[t.count:]))
+		return
+	}
+	for i, rows := range reached[t.count:] {
+		for ; rows != 0; rows &= rows - 1 {
+			sums[bits.TrailingZeros64(rows)] += c.leaves[t.leaf+i]
+		}
+	}
+}
+
+// planes turns the rows of each leaf into the bits of each row's leaf: plane p
+// holds, for every row, bit p of the index of its leaf. It destroys leaves.
+func planes(leaves []uint64) (p [maxPlanes]uint64) {
+	for bit := 0; len(leaves) > 1 && bit < maxPlanes; bit++ {
+		odd := uint64(0)
+		pairs := len(leaves) / 2
+		for i := range pairs {
+			l, r := leaves[2*i], leaves[2*i+1]
+			odd |= r
+			leaves[i] = l | r
+		}
+		if len(leaves)%2 == 1 {
+			leaves[pairs] = leaves[len(leaves)-1]
+			pairs++
+		}
+		p[bit] = odd
+		leaves = leaves[:pairs]
+	}
+	return p
+}
+
+// addPlanes adds to every sum the leaf that the planes name for its row.
+func addPlanes(sums *[blockRows]float64, leaves *[1 << maxPlanes]float64, p [maxPlanes]uint64) {
+	for group := 0; group < blockRows; group += 8 {
+		// The byte of each plane that belongs to these eight rows; transposed,
+		// byte i is the leaf of row i.
+		w := p[0]>>group&0xff | p[1]>>group&0xff<<8 | p[2]>>group&0xff<<16 | p[3]>>group&0xff<<24 |
+			p[4]>>group&0xff<<32 | p[5]>>group&0xff<<40 | p[6]>>group&0xff<<48 | p[7]>>group<<56
+		w = transpose(w)
+		s := (*[8]float64)(sums[group:])
+		s[0] += leaves[w&0xff]
+		s[1] += leaves[w>>8&0xff]
+		s[2] += leaves[w>>16&0xff]
+		s[3] += leaves[w>>24&0xff]
+		s[4] += leaves[w>>32&0xff]
+		s[5] += leaves[w>>40&0xff]
+		s[6] += leaves[w>>48&0xff]
+		s[7] += leaves[w>>56]
+	}
+}
+
+// transpose flips the 8×8 matrix of bits whose rows are the bytes of w.
+func transpose(w uint64) uint64 {
+	t := (w ^ w>>7) & 0x00aa00aa00aa00aa
+	w ^= t ^ t<<7
+	t = (w ^ w>>14) & 0x0000cccc0000cccc
+	w ^= t ^ t<<14
+	t = (w ^ w>>28) & 0x00000000f0f0f0f0
+	return w ^ t ^ t<<28
+}
