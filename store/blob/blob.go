@@ -25,13 +25,15 @@ type Bucket interface {
 	Open(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error)
 	// Put writes an object whole or not at all, and durably: after nil it
 	// survives a power cut. With fresh set, an existing name is a Conflict;
-	// of writers that race for a fresh name one wins. An error of r, or the
-	// end of ctx, leaves nothing.
+	// of writers that race for a fresh name one wins; on a network, where
+	// answers get lost, a Conflict may be with one's own write. An error of
+	// r, or the end of ctx, leaves nothing.
 	Put(ctx context.Context, name string, r io.Reader, fresh bool) error
 	// Delete removes an object; a missing one is no error.
 	Delete(ctx context.Context, name string) error
 	// List calls f with every object whose name begins with prefix, in the
 	// order of the names' bytes, until f returns an error, which List returns.
+	// Objects that others gave a name that CheckName refuses are left out.
 	List(ctx context.Context, prefix string, f func(Object) error) error
 	// Close releases what the bucket holds. It is safe to call twice.
 	Close() error
