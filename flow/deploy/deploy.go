@@ -11,6 +11,7 @@ package deploy
 import (
 	"time"
 
+	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/spec"
 )
 
@@ -33,7 +34,10 @@ type Content struct {
 	Record   string             `json:"record"`
 	Allow    []string           `json:"allow,omitempty"`
 	SLO      spec.SLO           `json:"slo"`
-	// Snapshots pins the lake tables that features are looked up in.
+	// Sources has the columns of each table that the views read rows of, so
+	// that serving needs no table that may change.
+	Sources map[string][]frame.Column `json:"sources,omitempty"`
+	// Snapshots pins the lake tables that features are looked up in, by view.
 	Snapshots map[string]int64 `json:"snapshots,omitempty"`
 }
 

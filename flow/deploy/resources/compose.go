@@ -1,11 +1,13 @@
 package resources
 
 import (
-	"slices"
+	"context"
 	"strings"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/flow/deploy"
+	"github.com/leat-ai/leat/flow/feature"
 	"github.com/leat-ai/leat/flow/registry"
 	"github.com/leat-ai/leat/spec"
 )
@@ -14,28 +16,35 @@ import (
 // only one.
 const Stable = "stable"
 
+// Pins says what a release holds of the lake: feature/tables.
+type Pins interface {
+	Sources(ctx context.Context, views []spec.FeatureView) (map[string][]frame.Column, error)
+	Pin(ctx context.Context, views []spec.FeatureView) (map[string]int64, error)
+}
+
 // Compose makes the content of a release: an endpoint's resource, a version of
 // its model, and the definitions of the feature views that the version was
 // trained with. A view that has changed since is a Conflict fault: served with
 // it, the model would see other numbers than it learned from.
-func Compose(e *spec.Endpoint, v registry.Version, inForce []spec.Resource) (deploy.Content, error) {
+func Compose(ctx context.Context, e *spec.Endpoint, v registry.Version, inForce []spec.Resource, p Pins) (c deploy.Content, err error) {
 	views, err := viewsOf(e, v, inForce)
 	if err != nil {
-		return deploy.Content{}, err
+		return c, err
+	}
+	if c.Sources, err = p.Sources(ctx, views); err != nil {
+		return c, err
+	}
+	if c.Snapshots, err = p.Pin(ctx, views); err != nil {
+		return c, err
 	}
 	decide := e.Decide
 	if decide.Threshold == nil {
 		decide.Threshold = v.Manifest.Threshold
 	}
-	return deploy.Content{
-		Variants: []deploy.Variant{{Name: Stable, Weight: 1, Model: v.Model, Version: v.Number, ID: v.ID}},
-		Features: views,
-		Decide:   decide,
-		Limits:   e.Limits,
-		Record:   e.Record,
-		Allow:    e.Allow,
-		SLO:      e.SLO,
-	}, nil
+	c.Variants = []deploy.Variant{{Name: Stable, Weight: 1, Model: v.Model, Version: v.Number, ID: v.ID}}
+	c.Features, c.Decide, c.Limits = views, decide, e.Limits
+	c.Record, c.Allow, c.SLO = e.Record, e.Allow, e.SLO
+	return c, nil
 }
 
 func viewsOf(e *spec.Endpoint, v registry.Version, inForce []spec.Resource) ([]spec.FeatureView, error) {
@@ -55,13 +64,12 @@ func viewsOf(e *spec.Endpoint, v registry.Version, inForce []spec.Resource) ([]s
 		if !ok {
 			return nil, fault.New(fault.NotFound, "the feature view %q, which %s version %d needs, is not in force", name, v.Model, v.Number)
 		}
-		if hash, ok := trained[name]; ok && hash != spec.Hash(view) {
+		if hash, ok := trained[name]; ok && hash != feature.Hash(*view) {
 			return nil, fault.New(fault.Conflict, "the feature view %q has changed since %s version %d was trained", name, v.Model, v.Number).
 				Hint("run the pipeline again, so that a version learns from the new definition")
 		}
 		views = append(views, *view)
 	}
-	slices.SortFunc(views, func(a, b spec.FeatureView) int { return strings.Compare(a.Name, b.Name) })
 	return views, nil
 }
 

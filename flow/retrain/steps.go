@@ -1,0 +1,212 @@
+package retrain
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/flow/deploy"
+	"github.com/leat-ai/leat/flow/deploy/resources"
+	"github.com/leat-ai/leat/flow/registry"
+	"github.com/leat-ai/leat/flow/registry/gate"
+	"github.com/leat-ai/leat/flow/train/evaluate"
+	"github.com/leat-ai/leat/spec"
+	"github.com/leat-ai/leat/store/blob"
+	"github.com/leat-ai/leat/work"
+)
+
+// champion is the alias of the version that a candidate is compared with.
+const champion = "champion"
+
+// maxCandidate bounds the bytes of a kept candidate.
+const maxCandidate = 1 << 30
+
+// errNoCandidate answers a step that comes before the training.
+var errNoCandidate = fault.New(fault.Invalid, "there is no candidate yet").
+	Hint("put a train step before gate, register and deploy")
+
+func (p *pipeline) train(i int, s *spec.TrainStep) (err error) {
+	p.model = s.Model
+	p.candidate, err = work.Step(p.run, p.name(i, "train "+s.Model), once, func(ctx context.Context, pr *work.Progress) (string, error) {
+		v, err := p.fit(ctx, s, pr)
+		if err != nil {
+			return "", err
+		}
+		return p.keep(ctx, v)
+	})
+	return err
+}
+
+// keep stores a candidate under its content, until it is registered.
+func (p *pipeline) keep(ctx context.Context, v registry.NewVersion) (digest string, err error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return "", fault.Wrap(err, fault.Internal, "the candidate cannot be written")
+	}
+	d, err := p.Blobs.PutBytes(ctx, text)
+	return string(d), err
+}
+
+func (p *pipeline) kept(ctx context.Context) (v registry.NewVersion, err error) {
+	if p.candidate == "" {
+		return v, errNoCandidate
+	}
+	text, err := p.Blobs.ReadAll(ctx, blob.Digest(p.candidate), maxCandidate)
+	if err != nil {
+		return v, err
+	}
+	return v, fault.Wrap(json.Unmarshal(text, &v), fault.Corrupt, "the candidate cannot be read")
+}
+
+func (p *pipeline) gate(i int, gates []string, out *Result) error {
+	verdicts, err := work.Step(p.run, p.name(i, "gate"), once, func(ctx context.Context, pr *work.Progress) ([]registry.Verdict, error) {
+		verdicts, err := p.judge(ctx, gates)
+		pr.Note(fmt.Sprintf("%d of %d passed", passed(verdicts), len(verdicts)))
+		return verdicts, err
+	})
+	if err != nil {
+		return err
+	}
+	p.verdicts = append(p.verdicts, verdicts...)
+	out.Gates = p.verdicts
+	return refusal(verdicts)
+}
+
+func (p *pipeline) judge(ctx context.Context, gates []string) ([]registry.Verdict, error) {
+	v, err := p.kept(ctx)
+	if err != nil {
+		return nil, err
+	}
+	candidate, err := figures(v.Metrics, v.Report)
+	if err != nil {
+		return nil, err
+	}
+	current, err := p.Registry.Version(ctx, p.model, champion)
+	if fault.Is(err, fault.NotFound) {
+		return gate.Evaluate(gates, candidate, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	report, err := p.reportOf(ctx, current)
+	if err != nil {
+		return nil, err
+	}
+	of, err := figures(current.Metrics, report)
+	if err != nil {
+		return nil, err
+	}
+	return gate.Evaluate(gates, candidate, &of)
+}
+
+func (p *pipeline) reportOf(ctx context.Context, v registry.Version) ([]byte, error) {
+	if v.Report == "" {
+		return nil, nil
+	}
+	return p.Registry.Blob(ctx, v.Report)
+}
+
+// figures gathers what gates may ask of a model.
+func figures(metrics map[string]float64, report []byte) (gate.Figures, error) {
+	f := gate.Figures{Metrics: metrics, Slices: map[string]map[string]map[string]float64{}}
+	if len(report) == 0 {
+		return f, nil
+	}
+	var r evaluate.Report
+	if err := json.Unmarshal(report, &r); err != nil {
+		return f, fault.Wrap(err, fault.Corrupt, "the evaluation report cannot be read")
+	}
+	for _, s := range r.Slices {
+		if f.Slices[s.Column] == nil {
+			f.Slices[s.Column] = map[string]map[string]float64{}
+		}
+		f.Slices[s.Column][s.Value] = s.Metrics
+	}
+	return f, nil
+}
+
+func passed(verdicts []registry.Verdict) (n int) {
+	for _, v := range verdicts {
+		if v.Passed {
+			n++
+		}
+	}
+	return n
+}
+
+// refusal is nil when every gate passed.
+func refusal(verdicts []registry.Verdict) error {
+	var no []string
+	for _, v := range verdicts {
+		if !v.Passed {
+			text := v.Gate
+			if v.Reason != "" {
+				text += " (" + v.Reason + ")"
+			}
+			no = append(no, text)
+		}
+	}
+	if len(no) == 0 {
+		return nil
+	}
+	return fault.New(fault.Rejected, "the candidate does not pass: %s", strings.Join(no, "; ")).
+		Hint("nothing was registered or deployed; improve the data or the features, or change the gate")
+}
+
+func (p *pipeline) register(i int, s *spec.RegisterStep, out *Result) (err error) {
+	p.version, err = work.Step(p.run, p.name(i, "register"), once, func(ctx context.Context, pr *work.Progress) (registry.Version, error) {
+		n, err := p.kept(ctx)
+		if err != nil {
+			return registry.Version{}, err
+		}
+		n.Gates, n.By = p.verdicts, p.in.By
+		v, err := p.Registry.Register(ctx, n)
+		if err != nil {
+			return v, err
+		}
+		pr.Note(fmt.Sprintf("%s version %d", v.Model, v.Number))
+		return v, p.Registry.SetAlias(ctx, v.Model, s.Alias, v.Number, p.in.By)
+	})
+	out.Model, out.Version, out.ID, out.Metrics = p.version.Model, p.version.Number, p.version.ID, p.version.Metrics
+	return err
+}
+
+func (p *pipeline) deploy(i int, s *spec.DeployStep, out *Result) error {
+	if p.version.Number == 0 {
+		return fault.New(fault.Invalid, "there is no version to deploy yet").Hint("put a register step before deploy")
+	}
+	r, err := work.Step(p.run, p.name(i, "deploy "+s.Endpoint), once, func(ctx context.Context, pr *work.Progress) (deploy.Release, error) {
+		r, err := p.release(ctx, s)
+		if err == nil {
+			pr.Note(fmt.Sprintf("release %d is live", r.Number))
+		}
+		return r, err
+	})
+	out.Endpoint, out.Release, out.Number = s.Endpoint, r.ID, r.Number
+	return err
+}
+
+// release makes the version live and moves the alias once it is. A release
+// that cannot be served is taken back.
+func (p *pipeline) release(ctx context.Context, s *spec.DeployStep) (deploy.Release, error) {
+	e, ok := spec.Find[*spec.Endpoint](p.in.Resources, s.Endpoint)
+	if !ok {
+		return deploy.Release{}, fault.New(fault.NotFound, "no endpoint is called %q", s.Endpoint)
+	}
+	content, err := resources.Compose(ctx, e, p.version, p.in.Resources, p.Features)
+	if err != nil {
+		return deploy.Release{}, err
+	}
+	r, err := p.Releases.Deploy(ctx, e.Name, content, p.in.By, "deploy by run "+p.run.ID())
+	if err != nil {
+		return r, err
+	}
+	if err := p.Deployed(ctx, e.Name); err != nil {
+		_, back := p.Releases.Rollback(ctx, e.Name, "", p.in.By)
+		return r, errors.Join(err, back)
+	}
+	return r, p.Registry.SetAlias(ctx, p.version.Model, s.Alias, p.version.Number, p.in.By)
+}
