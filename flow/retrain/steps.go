@@ -111,21 +111,14 @@ func (p *pipeline) reportOf(ctx context.Context, v registry.Version) ([]byte, er
 
 // figures gathers what gates may ask of a model.
 func figures(metrics map[string]float64, report []byte) (gate.Figures, error) {
-	f := gate.Figures{Metrics: metrics, Slices: map[string]map[string]map[string]float64{}}
+	f := gate.Figures{Metrics: metrics}
 	if len(report) == 0 {
 		return f, nil
 	}
 	var r evaluate.Report
-	if err := json.Unmarshal(report, &r); err != nil {
-		return f, fault.Wrap(err, fault.Corrupt, "the evaluation report cannot be read")
-	}
-	for _, s := range r.Slices {
-		if f.Slices[s.Column] == nil {
-			f.Slices[s.Column] = map[string]map[string]float64{}
-		}
-		f.Slices[s.Column][s.Value] = s.Metrics
-	}
-	return f, nil
+	err := json.Unmarshal(report, &r)
+	f.Slices = r.Slices
+	return f, fault.Wrap(err, fault.Corrupt, "the evaluation report cannot be read")
 }
 
 func passed(verdicts []registry.Verdict) (n int) {
