@@ -7,16 +7,17 @@ import "strings"
 // characters, an exchange of neighbours being one edit, letter case and the
 // difference of "-" and "_" being none.
 func Nearest(name string, candidates []string) string {
-	best, bestCost := "", len(name)/3+1
 	if len(name) > 200 {
 		return ""
 	}
+	best, least := "", len(name)
 	for _, c := range candidates {
-		if d := len(c) - len(name); c == name || d > bestCost || -d > bestCost {
+		most := max(len(name), len(c)) / 3
+		if c == name || len(c)-len(name) > most || len(name)-len(c) > most {
 			continue
 		}
-		if cost := edits(plain(name), plain(c)); cost < bestCost || cost == bestCost && best == "" && cost <= len(name)/3 {
-			best, bestCost = c, cost
+		if cost := edits(plain(name), plain(c)); cost <= most && cost < least {
+			best, least = c, cost
 		}
 	}
 	return best
