@@ -25,9 +25,17 @@ func Collect[T any](ctx context.Context, t Tx, scan func(*sql.Rows) (T, error), 
 		found = append(found, v)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, err // Read and Write make a fault of it
+		return nil, failed(t, err)
 	}
 	return found, nil
+}
+
+// failed tells a transaction of a statement that failed late.
+func failed(t Tx, err error) error {
+	if t, ok := t.(*tx); ok {
+		return t.fail(err)
+	}
+	return err // of a transaction that a test made up
 }
 
 // Next returns the next number of a named sequence, from 1. Numbers have no

@@ -31,6 +31,9 @@ func (db *DB) Read(ctx context.Context, f func(Tx) error) error {
 // after the other: where the database finds that they did not, f runs again
 // from its beginning, so f changes nothing outside the transaction that it
 // could not change twice. A commit that the device refused is never repeated.
+//
+// f must not call Write again: on SQLite the second would wait for the first
+// until its context ends.
 func (db *DB) Write(ctx context.Context, f func(Tx) error) error {
 	var err error
 	wait := db.options.Backoff

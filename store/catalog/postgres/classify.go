@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -17,6 +18,9 @@ import (
 func classify(err error) (catalog.Class, bool) {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return byCode(e.Code), true
+	}
+	if errors.Is(err, pgx.ErrTxCommitRollback) {
+		return catalog.Class{Kind: fault.Internal, What: "the catalog rolled a transaction back, because a statement in it had failed"}, true
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return catalog.Class{Kind: fault.Unavailable, What: "the catalog's server cannot be reached", Hint: "look whether PostgreSQL runs and the URL is right"}, true

@@ -133,6 +133,7 @@ func (c Config) dsn(lock string, readOnly bool) string {
 		"busy_timeout(" + strconv.FormatInt(c.BusyTimeout.Milliseconds(), 10) + ")",
 		"journal_mode(WAL)",
 		"synchronous(FULL)",
+		"journal_size_limit(67108864)", // of the WAL, once it was checkpointed
 		"foreign_keys(1)",
 		"trusted_schema(0)",
 	} {
