@@ -35,9 +35,9 @@ type Source struct {
 	Header *bool `json:"header,omitempty"`
 	// Delimiter of a CSV file, one character; found out when absent.
 	Delimiter string `json:"delimiter,omitempty"`
-	// Null lists the cells of a CSV file that mean a missing value; the empty
-	// cell when absent.
-	Null []string `json:"null,omitempty" spec:"scalar"`
+	// Cells of a CSV file that mean a missing value; the empty cell when
+	// absent.
+	Null []string `json:"missing,omitempty" spec:"scalar"` // most readers of YAML take null for no name
 	// Schema maps column names to types; found out from the data when absent.
 	Schema Columns `json:"schema,omitempty"`
 	// Expect are expressions that must hold for every row. A row that breaks
