@@ -19,7 +19,8 @@ type compiled struct {
 	numbers   []numberColumn
 	sets      []setColumn
 	questions int // the number of answers that slice.go keeps
-	members   int // the longest list of buckets that a setColumn needs
+	gaps      int // the most that a numberColumn needs
+	members   int // the most buckets that a setColumn needs
 
 	sliced     []slicedTree
 	splits     []slicedSplit // of all trees
@@ -37,9 +38,47 @@ type numberColumn struct {
 	table  []float64 // thresholds, ascending, then +Inf up to a power of two
 	count  int       // thresholds
 	// first is the first question with missing values going right and left,
-	// or -1 when there is none. Behind the questions of each is one answer
-	// more, for values above all thresholds.
+	// or -1 when there is none.
 	first [2]int
+
+	// The range of thresholds is cut into gridCells cells of equal width.
+	// cells holds how many thresholds are in the cells before each, and
+	// perCell how many are in the fullest one. cells is nil for columns whose
+	// thresholds are so uneven that a binary search is as fast.
+	low, high, scale float64
+	cells            []uint16
+	perCell          int
+}
+
+const (
+	gridCells = 1 << 9
+	// mostPerCell is how many comparisons are worth leaving the binary search.
+	mostPerCell = 4
+)
+
+// makeGrid fills the cells. The cell of a value is a rounded, but monotone
+// function of it: so a threshold in a lower cell than a value's is below it.
+func (n *numberColumn) makeGrid() {
+	n.low, n.high = n.table[0], n.table[n.count-1]
+	n.scale = (gridCells - 1) / (n.high - n.low)
+	if n.count > math.MaxUint16 || !finite(n.scale) || n.scale == 0 {
+		return
+	}
+	counts := make([]int, gridCells)
+	for _, t := range n.table[:n.count] {
+		cell := int((t - n.low) * n.scale)
+		counts[cell]++
+		n.perCell = max(n.perCell, counts[cell])
+	}
+	if n.perCell > mostPerCell {
+		return
+	}
+	n.cells = make([]uint16, gridCells)
+	before := 0
+	for i, in := range counts {
+		n.cells[i] = uint16(before)
+		before += in
+	}
 }
 
 // setColumn asks all questions of one categorical column.
@@ -127,7 +166,7 @@ func (c *compiled) askNumbers(column int, splits []*Split, ids map[key]int) {
 		}
 		if n.first[way] < 0 {
 			n.first[way] = c.questions
-			c.questions += n.count + 1
+			c.questions += n.count
 		}
 		at, _ := slices.BinarySearch(n.table, s.Threshold)
 		ids[keyOf(s)] = n.first[way] + at
@@ -135,6 +174,8 @@ func (c *compiled) askNumbers(column int, splits []*Split, ids map[key]int) {
 	for len(n.table) < 1<<bits.Len(uint(n.count)) {
 		n.table = append(n.table, math.Inf(1))
 	}
+	n.makeGrid()
+	c.gaps = max(c.gaps, n.count+1)
 	c.numbers = append(c.numbers, n)
 }
 

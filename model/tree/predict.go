@@ -26,17 +26,62 @@ func (e *Ensemble) Predict(ctx context.Context, in frame.Batch) (frame.Batch, er
 		return nil, err
 	}
 	rows := int(in.NumRows())
-	answers := make([][]float64, len(e.def.Base)) // by output
+	answers, err := e.answer(ctx, rows, func(s *scratch, from, to int) error {
+		part := in
+		if from > 0 || to < rows {
+			part = in.NewSlice(int64(from), int64(to))
+			defer part.Release()
+		}
+		return e.def.Encoder.Encode(part, s.room(e, to-from))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return e.batch(rows, answers), nil
+}
+
+// Score is Predict for columns that are encoded already: one for each column
+// of the encoder, all of the same length. It returns one slice for each
+// output, probabilities or the regression's numbers.
+func (e *Ensemble) Score(ctx context.Context, columns [][]float64) ([][]float64, error) {
+	if len(columns) != len(e.def.Encoder.Columns) {
+		return nil, invalid("%d columns were given to an ensemble of %d", len(columns), len(e.def.Encoder.Columns))
+	}
+	rows := 0
+	for i, c := range columns {
+		if i > 0 && len(c) != rows {
+			return nil, invalid("column %q has %d rows, the one before %d", e.def.Encoder.Columns[i].Name, len(c), rows)
+		}
+		rows = len(c)
+	}
+	return e.answer(ctx, rows, func(s *scratch, from, to int) error {
+		for i, c := range columns {
+			s.view[i] = c[from:to]
+		}
+		return nil
+	})
+}
+
+// answer computes the answers of all rows, by output. fill puts the encoded
+// columns of the rows from..to into s.view.
+func (e *Ensemble) answer(ctx context.Context, rows int, fill func(s *scratch, from, to int) error) ([][]float64, error) {
+	answers := make([][]float64, len(e.def.Base))
 	backing := make([]float64, rows*len(answers))
 	for k := range answers {
 		answers[k], backing = backing[:rows:rows], backing[rows:]
 	}
-	if err := e.spread(ctx, rows, func(s *scratch, from, to int) error {
-		return e.scoreChunk(s, in, from, to, answers)
-	}); err != nil {
-		return nil, err
-	}
-	return e.batch(rows, answers), nil
+	err := e.spread(ctx, rows, func(s *scratch, from, to int) error {
+		if err := fill(s, from, to); err != nil {
+			return err
+		}
+		for k := range s.sums {
+			s.sums[k] = answers[k][from:to]
+		}
+		e.code.sum(&s.engine, s.view, s.sums)
+		e.link(s.sums)
+		return nil
+	})
+	return answers, err
 }
 
 // spread calls f for every chunk of the rows, on several goroutines when the
@@ -78,8 +123,8 @@ func (e *Ensemble) work(ctx context.Context, rows, first, stride int, f func(s *
 
 // scratch is the memory that one goroutine scores with.
 type scratch struct {
-	columns [][]float64 // of the encoder, chunkRows long
-	view    [][]float64 // the same, as long as the chunk
+	columns [][]float64 // room for encoded columns
+	view    [][]float64 // the encoded columns of the present chunk
 	sums    [][]float64 // views of the answers, as long as the chunk
 	engine  engine
 }
@@ -108,25 +153,6 @@ func (s *scratch) room(e *Ensemble, n int) [][]float64 {
 		s.view[i] = s.columns[i][:n]
 	}
 	return s.view
-}
-
-// scoreChunk scores the rows from..to of a batch into answers.
-func (e *Ensemble) scoreChunk(s *scratch, in frame.Batch, from, to int, answers [][]float64) error {
-	part := in
-	if from > 0 || to < int(in.NumRows()) {
-		part = in.NewSlice(int64(from), int64(to))
-		defer part.Release()
-	}
-	columns := s.room(e, to-from)
-	if err := e.def.Encoder.Encode(part, columns); err != nil {
-		return err
-	}
-	for k := range s.sums {
-		s.sums[k] = answers[k][from:to]
-	}
-	e.code.sum(&s.engine, columns, s.sums)
-	e.link(s.sums)
-	return nil
 }
 
 // link turns sums into answers, in place.

@@ -17,7 +17,7 @@ const (
 	maxPlanes = 8
 	// sliceFrom is the number of rows from which a block is faster than
 	// descending row by row.
-	sliceFrom = 6
+	sliceFrom = 13
 )
 
 type slicedTree struct {
@@ -54,6 +54,7 @@ func (c *compiled) slice(d *Definition, ids map[key]int) {
 // block is the memory of the engine.
 type block struct {
 	answers []uint64 // by question: the rows that go left
+	gaps    []uint64 // by gap between thresholds: its rows; all 0 between columns
 	buckets []uint64 // by category: its rows; all 0 between questions
 	reached []uint64 // by node of the present tree: its rows
 	sums    [][blockRows]float64
@@ -62,6 +63,7 @@ type block struct {
 func (b *block) room(c *compiled) {
 	if b.sums == nil {
 		b.answers = make([]uint64, c.questions)
+		b.gaps = make([]uint64, c.gaps)
 		b.buckets = make([]uint64, c.members)
 		b.reached = make([]uint64, 2*c.mostSplits+1)
 		b.sums = make([][blockRows]float64, c.outputs)
@@ -73,7 +75,7 @@ func (c *compiled) sumBlock(b *block, columns, sums [][]float64, from, to int) {
 	b.room(c)
 	for i := range c.numbers {
 		n := &c.numbers[i]
-		n.answer(b.answers, columns[n.column][from:to])
+		n.answer(b.answers, b.gaps, columns[n.column][from:to])
 	}
 	for i := range c.sets {
 		s := &c.sets[i]
@@ -94,44 +96,83 @@ func (c *compiled) sumBlock(b *block, columns, sums [][]float64, from, to int) {
 }
 
 // answer sorts rows into the gaps between thresholds; a row goes left at all
-// thresholds from its gap on. The search has as many steps for every row, and
-// no branch that depends on the data.
-func (n *numberColumn) answer(answers []uint64, x []float64) {
-	for _, first := range n.first {
-		if first >= 0 {
-			clear(answers[first:][:n.count+1])
+// thresholds from its gap on. gaps is all 0, here and at the end.
+func (n *numberColumn) answer(answers, gaps []uint64, x []float64) {
+	var at [blockRows]uint32
+	if n.cells != nil {
+		n.grid(&at, x)
+	} else {
+		n.halve(&at, x)
+	}
+	missing := uint64(0)
+	for row, v := range x {
+		isNaN := uint64(0)
+		if v != v {
+			isNaN = 1
+		}
+		missing |= isNaN << (row & 63)
+		gaps[at[row&63]] |= 1 << (row & 63)
+	}
+	right, left := n.first[0], n.first[1]
+	rows := uint64(0)
+	switch {
+	case right < 0:
+		answers := answers[left:][:n.count]
+		for i := range answers {
+			rows |= gaps[i]
+			answers[i], gaps[i] = rows, 0
+		}
+	case left < 0:
+		answers := answers[right:][:n.count]
+		for i := range answers {
+			rows |= gaps[i]
+			answers[i], gaps[i] = rows&^missing, 0
+		}
+	default:
+		rights, lefts := answers[right:][:n.count], answers[left:][:n.count]
+		for i := range rights {
+			rows |= gaps[i]
+			rights[i], lefts[i], gaps[i] = rows&^missing, rows, 0
 		}
 	}
+	gaps[n.count] = 0
+}
+
+// grid writes for each x how many thresholds are below it, 0 for NaN, by the
+// cell that it lies in. Like halve it has no branch that depends on x.
+func (n *numberColumn) grid(at *[blockRows]uint32, x []float64) {
+	table, cells := n.table, (*[gridCells]uint16)(n.cells)
+	low, high, scale, perCell := n.low, n.high, n.scale, n.perCell
+	for row, v := range x {
+		cell := int((min(max(v, low), high) - low) * scale)
+		count := uint(cells[cell&(gridCells-1)])
+		for range perCell {
+			count += below(table, count, v)
+		}
+		at[row&63] = uint32(count)
+	}
+}
+
+// halve does the same by a binary search.
+func (n *numberColumn) halve(at *[blockRows]uint32, x []float64) {
 	table := n.table
 	for row, v := range x {
-		at := 0
-		for step := len(table) / 2; step > 0; step /= 2 {
-			if table[(at+step-1)&(len(table)-1)] < v {
-				at += step
-			}
+		count := uint(0)
+		for step := uint(len(table)) / 2; step > 0; step /= 2 {
+			count += step & -below(table, count+step-1, v)
 		}
-		for way, first := range n.first {
-			if first < 0 {
-				continue
-			}
-			gap := at
-			if v != v {
-				gap = n.count * (1 - way)
-			}
-			answers[first+gap] |= 1 << row
-		}
+		at[row&63] = uint32(count)
 	}
-	for _, first := range n.first {
-		if first < 0 {
-			continue
-		}
-		left := uint64(0)
-		part := answers[first:][:n.count]
-		for i, rows := range part {
-			left |= rows
-			part[i] = left
-		}
+}
+
+// below is 1 when table[at] < v, else 0. The length of table is a power of two
+// and at is within it.
+func below(table []float64, at uint, v float64) uint {
+	less := uint(0)
+	if table[at&(uint(len(table))-1)] < v {
+		less = 1
 	}
+	return less
 }
 
 // answer sorts rows into buckets by category, and gathers for each question
