@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/apache/iceberg-go"
-	icatalog "github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -50,6 +49,11 @@ type Commit struct {
 func (t *Table) CommitFiles(ctx context.Context, paths []string, c Commit) (*Table, error) {
 	if c.ID == "" {
 		c.ID = randomID()
+	}
+	if t.draft {
+		if err := t.realize(ctx); err != nil {
+			return nil, err
+		}
 	}
 	files := stagedFiles{lake: t.lake, paths: paths}
 	unlock := t.lake.lock(t.name)
@@ -154,11 +158,11 @@ func (s *stagedFiles) dataFiles(ctx context.Context, t *Table) ([]iceberg.DataFi
 	if s.read != nil || len(s.paths) == 0 {
 		return s.read, nil
 	}
-	fs, err := t.ice.FS(ctx)
+	fs, err := t.fs(ctx)
 	if err != nil {
 		return nil, err
 	}
-	home := t.ice.Location() + "/data/"
+	home := t.location + "/data/"
 	files := make([]iceberg.DataFile, len(s.paths))
 	errs := make([]error, len(s.paths))
 	var work sync.WaitGroup
@@ -197,7 +201,7 @@ func (l *Lake) retry(ctx context.Context, name string, attempt func(*Table) (*Ta
 		switch {
 		case err == nil:
 			return after, nil
-		case !isAny(err, table.ErrCommitFailed, icatalog.ErrNoSuchTable):
+		case !l.moved(ctx, now, err):
 			return nil, storeFault(err, "table %q cannot be committed to", name)
 		case try == maxAttempts:
 			return nil, fault.Wrap(err, fault.Conflict, "table %q changed %d times while it was being committed to", name, try)
@@ -209,6 +213,20 @@ func (l *Lake) retry(ctx context.Context, name string, attempt func(*Table) (*Ta
 		}
 		wait = min(2*wait, longestWait)
 	}
+}
+
+// moved tells whether an attempt failed because another process committed.
+// Iceberg marks only some of these failures, so the rest are known by the
+// table being another one now.
+func (l *Lake) moved(ctx context.Context, was *Table, err error) bool {
+	if isAny(err, table.ErrCommitFailed) {
+		return true
+	}
+	if fault.KindOf(err) != fault.Internal {
+		return false
+	}
+	now, err := l.Table(ctx, was.name)
+	return err == nil && now.ice.MetadataLocation() != was.ice.MetadataLocation()
 }
 
 // Append adds all rows of r as one snapshot and returns the table at it. New
@@ -234,7 +252,7 @@ func (t *Table) write(ctx context.Context, r frame.Reader, c Commit) (_ *Table, 
 	if err != nil {
 		return nil, err
 	}
-	now, err := t.evolve(ctx, columns)
+	now, err := t.lake.Draft(ctx, t.name, append(t.Columns(), columns...))
 	if err != nil {
 		return nil, err
 	}

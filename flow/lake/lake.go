@@ -85,11 +85,12 @@ func (c Config) Validate() error {
 
 // Lake is a set of tables. It is safe for many goroutines.
 type Lake struct {
-	ice       *icesql.Catalog
-	warehouse string // URL
-	local     bool
-	scratch   string
-	checked   *verifier
+	ice        *icesql.Catalog
+	warehouse  string // URL
+	properties iceberg.Properties
+	local      bool
+	scratch    string
+	checked    *verifier
 
 	mu         sync.Mutex
 	committers map[string]*sync.Mutex // by table: one committer at a time inside the process
@@ -117,7 +118,7 @@ func Open(ctx context.Context, c Config) (*Lake, error) {
 		return nil, storeFault(err, "the lake's catalog cannot be opened")
 	}
 	l := &Lake{
-		ice: cat, warehouse: warehouse, local: local, scratch: c.Scratch,
+		ice: cat, warehouse: warehouse, properties: props, local: local, scratch: c.Scratch,
 		checked: newVerifier(), committers: map[string]*sync.Mutex{},
 	}
 	return l, l.ensureNamespace(ctx, DefaultNamespace)
@@ -223,7 +224,7 @@ func (l *Lake) Create(ctx context.Context, name string, columns []frame.Column) 
 			return nil, err
 		}
 	}
-	ice, err := l.ice.CreateTable(ctx, ident, schema, icatalog.WithProperties(tableProperties()))
+	ice, err := l.ice.CreateTable(ctx, ident, schema, icatalog.WithProperties(tableProperties()), icatalog.WithLocation(l.locationOf(ident)))
 	if isAny(err, icatalog.ErrTableAlreadyExists) {
 		return nil, fault.New(fault.Conflict, "table %q exists already", name)
 	}
@@ -249,6 +250,45 @@ func (l *Lake) Ensure(ctx context.Context, name string, columns []frame.Column) 
 		return nil, err
 	}
 	return t.evolve(ctx, columns)
+}
+
+// Draft returns a table to stage files for, that may not exist yet or lack
+// some of the columns: the first CommitFiles makes it so. Until then nobody
+// sees a difference, so a writer that fails leaves no trace. When the table
+// changes its columns in between, that commit is a Conflict fault.
+func (l *Lake) Draft(ctx context.Context, name string, columns []frame.Column) (*Table, error) {
+	t, err := l.Table(ctx, name)
+	lastID := 0
+	switch {
+	case fault.Is(err, fault.NotFound):
+		ident, err := identOf(name)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := icebergSchema(columns); err != nil {
+			return nil, err
+		}
+		t = &Table{lake: l, name: name, ident: ident, location: l.locationOf(ident), draft: true}
+	case err != nil:
+		return nil, err
+	default:
+		lastID = t.ice.Metadata().LastColumnID()
+	}
+	fresh, err := missing(name, t.fields, columns)
+	if err != nil || len(fresh) == 0 {
+		return t, err
+	}
+	drafted := *t
+	drafted.draft = true
+	drafted.fields = slices.Clone(t.fields)
+	for i, c := range fresh {
+		drafted.fields = append(drafted.fields, fieldOf{c, lastID + i + 1})
+	}
+	return &drafted, nil
+}
+
+func (l *Lake) locationOf(ident table.Identifier) string {
+	return l.warehouse + "/" + ident[0] + ".db/" + ident[1]
 }
 
 // Drop removes a table with its files. An unknown name is a NotFound fault.

@@ -190,8 +190,11 @@ func (s *scanner) openPart(ctx context.Context, p Part) (err error) {
 			return fault.New(fault.NotFound, "a file of table %q has no row group %d, only %d", s.table.name, g, s.open.NumRowGroups())
 		}
 	}
-	leaves, source2 := s.match(reader, have)
-	s.source = source2
+	var leaves []int
+	leaves, s.source = s.match(reader, have)
+	if len(leaves) == 0 {
+		leaves = []int{0} // none of the columns is in the file, but its rows count
+	}
 	s.records, err = reader.GetRecordReader(ctx, leaves, p.RowGroups)
 	if err != nil {
 		return s.corrupt(err)

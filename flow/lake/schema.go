@@ -147,11 +147,29 @@ func (t *Table) evolve(ctx context.Context, columns []frame.Column) (*Table, err
 	})
 }
 
+// realize makes the table what the draft says.
+func (t *Table) realize(ctx context.Context) error {
+	now, err := t.lake.Ensure(ctx, t.name, t.Columns())
+	if err != nil {
+		return err
+	}
+	for _, f := range t.fields {
+		if !slices.Contains(now.fields, f) {
+			return fault.New(fault.Conflict, "table %q got other columns while it was being written", t.name).
+				Hint("nothing was committed; run it again")
+		}
+	}
+	return nil
+}
+
 // missing returns the columns that fields lack, and every conflict of types.
 func missing(table string, fields []fieldOf, columns []frame.Column) ([]frame.Column, error) {
 	var fresh []frame.Column
 	var conflicts fault.List
 	for _, c := range columns {
+		if slices.Contains(fresh, c) {
+			continue
+		}
 		at := slices.IndexFunc(fields, func(f fieldOf) bool { return strings.EqualFold(f.Name, c.Name) })
 		switch {
 		case at < 0:

@@ -80,7 +80,7 @@ func (t *Table) Stage(ctx context.Context, name string) (*Writer, error) {
 func (t *Table) scratchFile() (*os.File, error) {
 	dir := t.lake.scratch
 	if t.lake.local {
-		dir = filepath.Join(localPath(t.ice.Location()), "data")
+		dir = filepath.Join(localPath(t.location), "data")
 	}
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -167,18 +167,18 @@ func (w *Writer) Finish(ctx context.Context) (File, error) {
 func (w *Writer) place(ctx context.Context) (string, error) {
 	name := w.stem + "-" + hex.EncodeToString(w.digest.Sum(nil)) + ".parquet"
 	if w.table.lake.local {
-		target := filepath.Join(localPath(w.table.ice.Location()), "data", name)
+		target := filepath.Join(localPath(w.table.location), "data", name)
 		if err := os.Rename(w.temp.Name(), target); err != nil {
 			return "", err
 		}
 		w.done = true
 		return target, errors.Join(w.temp.Close(), syncDir(filepath.Dir(target)))
 	}
-	fs, err := w.table.ice.FS(ctx)
+	fs, err := w.table.fs(ctx)
 	if err != nil {
 		return "", err
 	}
-	target := w.table.ice.Location() + "/data/" + name
+	target := w.table.location + "/data/" + name
 	return target, upload(fs, target, w.temp)
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/apache/iceberg-go"
+	icebergio "github.com/apache/iceberg-go/io"
 	"github.com/apache/iceberg-go/table"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -19,12 +20,14 @@ import (
 // Table is a table of the lake at one snapshot. It is immutable and safe for
 // many goroutines; what writes returns the table as it is afterwards.
 type Table struct {
-	lake   *Lake
-	name   string
-	ident  table.Identifier
-	ice    *table.Table
-	snap   *table.Snapshot // nil: nothing was ever committed
-	fields []fieldOf
+	lake     *Lake
+	name     string
+	ident    table.Identifier
+	location string // URL of its folder
+	ice      *table.Table
+	snap     *table.Snapshot // nil: nothing was ever committed
+	fields   []fieldOf
+	draft    bool // fields or the table itself come with its first commit
 }
 
 // Snapshot is one committed state of a table.
@@ -53,7 +56,9 @@ func (l *Lake) tableOf(name string, ice *table.Table) (*Table, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Unsupported, "table %q", name)
 	}
-	return &Table{lake: l, name: name, ident: ident, ice: ice, snap: ice.CurrentSnapshot(), fields: fields}, nil
+	return &Table{
+		lake: l, name: name, ident: ident, location: ice.Location(), ice: ice, snap: ice.CurrentSnapshot(), fields: fields,
+	}, nil
 }
 
 // Name returns the table's name.
@@ -87,6 +92,9 @@ func (t *Table) Rows() int64 {
 
 // Snapshots lists the snapshots that have not expired, oldest first.
 func (t *Table) Snapshots() []Snapshot {
+	if t.ice == nil {
+		return nil
+	}
 	var out []Snapshot
 	for _, s := range t.ice.Metadata().Snapshots() {
 		out = append(out, snapshotOf(s))
@@ -113,13 +121,16 @@ func (t *Table) At(snapshot int64) (*Table, error) {
 	if snapshot == t.Snapshot() {
 		return t, nil
 	}
-	snap := t.ice.SnapshotByID(snapshot)
+	var snap *table.Snapshot
+	if t.ice != nil {
+		snap = t.ice.SnapshotByID(snapshot)
+	}
 	if snap == nil {
 		return nil, fault.New(fault.NotFound, "table %q has no snapshot %d", t.name, snapshot).
 			Hint("it never existed, or has expired; the newest is %d", t.Snapshot())
 	}
 	past := *t
-	past.snap = snap
+	past.snap, past.draft = snap, false
 	if snap.SchemaID != nil {
 		if schema := t.ice.Schemas()[*snap.SchemaID]; schema != nil {
 			fields, err := fieldsOf(schema)
@@ -147,6 +158,14 @@ func (t *Table) Files(ctx context.Context) ([]File, error) {
 		}
 	}
 	return files, nil
+}
+
+// fs is the file system of the table's files.
+func (t *Table) fs(ctx context.Context) (icebergio.IO, error) {
+	if t.ice != nil {
+		return t.ice.FS(ctx)
+	}
+	return icebergio.LoadFS(ctx, t.lake.properties, t.location)
 }
 
 // planned is a data file with the commit that added its rows.

@@ -52,7 +52,7 @@ func (v *verifier) remember(where string, now stamp) {
 
 // open opens a data file for reading after it was verified.
 func (l *Lake) open(ctx context.Context, t *Table, where string) (icebergio.File, error) {
-	filesystem, err := t.ice.FS(ctx)
+	filesystem, err := t.fs(ctx)
 	if err != nil {
 		return nil, storeFault(err, "the files of table %q cannot be opened", t.name)
 	}

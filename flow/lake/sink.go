@@ -1,0 +1,69 @@
+package lake
+
+import (
+	"context"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/flow/ingest"
+)
+
+// Sink is the lake as ingest sees it.
+func (l *Lake) Sink() ingest.Sink { return sink{l} }
+
+type sink struct{ lake *Lake }
+
+func (s sink) Columns(ctx context.Context, table string) ([]frame.Column, error) {
+	t, err := s.lake.Table(ctx, table)
+	if fault.Is(err, fault.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.Columns(), nil
+}
+
+func (s sink) Snapshot(ctx context.Context, table string) (int64, error) {
+	t, err := s.lake.Table(ctx, table)
+	if fault.Is(err, fault.NotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return t.Snapshot(), nil
+}
+
+func (s sink) Draft(ctx context.Context, table string, columns []frame.Column) (ingest.Target, error) {
+	t, err := s.lake.Draft(ctx, table, columns)
+	if err != nil {
+		return nil, err
+	}
+	return target{t}, nil
+}
+
+type target struct{ table *Table }
+
+func (t target) Stage(ctx context.Context, name string) (ingest.Part, error) {
+	w, err := t.table.Stage(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return part{w}, nil
+}
+
+func (t target) Commit(ctx context.Context, paths []string, c ingest.Commit) (int64, error) {
+	after, err := t.table.CommitFiles(ctx, paths, Commit{ID: c.ID, Replace: c.Replace, Summary: c.Summary})
+	if err != nil {
+		return 0, err
+	}
+	return after.Snapshot(), nil
+}
+
+type part struct{ *Writer }
+
+func (p part) Finish(ctx context.Context) (string, error) {
+	f, err := p.Writer.Finish(ctx)
+	return f.Path, err
+}
