@@ -10,6 +10,7 @@ import (
 
 	"github.com/leat-ai/leat/base/expr"
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/flow/train/gbdt"
 	"github.com/leat-ai/leat/internal/realdata"
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/surface/cli/sample"
@@ -106,10 +107,21 @@ func TestColumnsAreThoseOfTheData(t *testing.T) {
 					if step.Train != nil {
 						check(line.Name, step.Train.Label)
 						check(line.Name, step.Train.Slices...)
+						parameters(t, step.Train)
 					}
 				}
 			}
 		})
+	}
+}
+
+// parameters checks the settings of a step against those of its trainer.
+func parameters(t *testing.T, step *spec.TrainStep) {
+	t.Helper()
+	for name := range step.Params {
+		if !slices.ContainsFunc(gbdt.Parameters(), func(p gbdt.Parameter) bool { return p.Name == name }) {
+			t.Errorf("%s is no parameter of gbdt", name)
+		}
 	}
 }
 

@@ -178,7 +178,9 @@ func (c *checker) word(s string, r Rules, path string) {
 		c.bad(path, "%s has no value %s", label(path), quote([]byte(s))).Hint("%s", meant(s, r.Enum))
 	case r.Refs != nil:
 		c.refs = append(c.refs, reference{c, path, s, r.Refs})
-	case r.Expr, r.Gate:
+	case r.Gate:
+		c.gate(s, path)
+	case r.Expr:
 		c.expression(s, path)
 	case r.Cron:
 		c.schedule(s, path)

@@ -81,6 +81,26 @@ func (c *checker) bind(src, path string, t *table) (frame.Type, bool) {
 	return "", false
 }
 
+// gate checks a condition over figures, all of which are numbers.
+func (c *checker) gate(src, path string) {
+	e := c.expression(src, path)
+	if e == nil {
+		return
+	}
+	var figures []frame.Column
+	for _, name := range e.Names() {
+		figures = append(figures, frame.Column{Name: name, Type: frame.Double})
+	}
+	program, err := e.Bind(figures)
+	switch {
+	case err != nil:
+		c.point(path, err)
+		c.broken(path, err)
+	case program.Type() != frame.Bool:
+		c.bad(path, "the gate %s is a %s, not a condition", quote([]byte(src)), program.Type()).Hint("compare it with something, as in %s >= 0.8", src)
+	}
+}
+
 // point moves the place of a field to where in its text a mistake stands, if
 // that can be known.
 func (c *checker) point(path string, err error) {

@@ -2,9 +2,11 @@ package spec
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/leat-ai/leat/base/expr"
 	"github.com/leat-ai/leat/base/frame"
 )
 
@@ -58,16 +60,20 @@ func (v *FeatureView) check(c *checker) {
 }
 
 func (p *Pipeline) check(c *checker) {
-	trained := false
+	var trained *TrainStep
 	for i, step := range p.Steps {
 		at := element("steps", i)
 		switch {
 		case step.Train != nil:
 			step.Train.check(c, below(at, "train"))
-			trained = true
-		case step.Gate != nil && !trained:
+			trained = step.Train
+		case step.Gate != nil && trained != nil:
+			for k, gate := range step.Gate {
+				trained.measures(c, gate, element(below(at, "gate"), k))
+			}
+		case step.Gate != nil:
 			c.bad(below(at, "gate"), "a gate stands before any train step: there is no candidate to judge").Hint("put it after the train step")
-		case step.Register != nil && !trained:
+		case step.Register != nil && trained == nil:
 			c.bad(below(at, "register"), "register stands before any train step: there is no candidate to register").Hint("put it after the train step")
 		}
 	}
@@ -93,6 +99,20 @@ func (t *TrainStep) check(c *checker, at string) {
 	for name, direction := range t.Monotone {
 		if direction == 0 {
 			c.bad(below(at, "monotone."+name), "%s is 0", label(below(at, "monotone."+name))).Hint("write 1 or -1, or leave it out")
+		}
+	}
+}
+
+// measures checks that a gate asks only for slices that the training reports.
+func (t *TrainStep) measures(c *checker, gate, path string) {
+	e, err := expr.Parse(gate)
+	if err != nil {
+		return // reported already
+	}
+	for _, r := range e.Refs() {
+		if r.Over != "" && !slices.Contains(t.Slices, r.Column) {
+			c.bad(path, "the gate asks for %s, but the train step reports no slices by %s", quote([]byte(r.Name)), quote([]byte(r.Column))).
+				Hint("add %s to slices of the train step", r.Column)
 		}
 	}
 }
