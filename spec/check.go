@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"reflect"
 	"regexp"
@@ -145,7 +146,9 @@ func (c *checker) filled(v reflect.Value, r Rules, path string) {
 			c.filled(v.Index(i), r, element(path, i))
 		}
 	case reflect.Map:
-		for _, k := range v.MapKeys() {
+		keys := v.MapKeys()
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		for _, k := range keys {
 			c.filled(v.MapIndex(k), r, below(path, k.String()))
 		}
 	case reflect.String:
@@ -210,6 +213,7 @@ var (
 	secretReference = regexp.MustCompile(`^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$`)
 	passwordInURL   = regexp.MustCompile(`://[^/@:\s]*:[^/@\s]+@`)
 	resourceName    = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
+	secretName      = regexp.MustCompile(`(?i)(password|passwd|secret|secret_key|access_key|token|api_?key)$`)
 	modelReference  = regexp.MustCompile(`^([^@]*)(?:@([A-Za-z0-9_-]+))?$`)
 )
 
@@ -218,6 +222,16 @@ func (c *checker) secret(s, path string) {
 		// The value is not shown: it may be the secret.
 		c.bad(path, "%s is not a reference to a secret", label(path)).
 			Hint("write env:NAME or file:PATH; a secret itself never stands in a resource file")
+	}
+}
+
+// secrets refuses settings that are secrets by their name.
+func (c *checker) secrets(settings map[string]string, path string) {
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if at := below(path, name); secretName.MatchString(name) {
+			c.bad(at, "%s looks like a secret", label(at)).
+				Hint("name it by secret: env:NAME or file:PATH; a secret itself never stands in a resource file")
+		}
 	}
 }
 

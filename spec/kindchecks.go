@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -25,6 +26,7 @@ func (s *Source) check(c *checker) {
 	if s.Delimiter != "" && (utf8.RuneCountInString(s.Delimiter) != 1 || s.Delimiter == "\n" || s.Delimiter == `"`) {
 		c.bad("delimiter", `"delimiter" is not one character: %s`, quote([]byte(s.Delimiter))).Hint(`write "," or ";" or "\t"`)
 	}
+	c.secrets(s.Options, "options")
 	if len(s.Schema) == 0 {
 		return
 	}
@@ -96,8 +98,8 @@ func (t *TrainStep) check(c *checker, at string) {
 		c.bad(below(at, "threshold"), "%s is %s", label(below(at, "threshold")), quote([]byte(t.Threshold))).
 			Hint("write f1 or a number between 0 and 1")
 	}
-	for name, direction := range t.Monotone {
-		if direction == 0 {
+	for _, name := range slices.Sorted(maps.Keys(t.Monotone)) {
+		if t.Monotone[name] == 0 {
 			c.bad(below(at, "monotone."+name), "%s is 0", label(below(at, "monotone."+name))).Hint("write 1 or -1, or leave it out")
 		}
 	}
@@ -177,7 +179,8 @@ func (m *Monitor) check(c *checker) {
 func (e *Environment) check(c *checker) {
 	c.scheme(e.Server, "server", "http", "https")
 	name := regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	for v := range e.Vars {
+	c.secrets(e.Vars, "vars")
+	for _, v := range slices.Sorted(maps.Keys(e.Vars)) {
 		if !name.MatchString(v) {
 			c.bad(below("vars", v), "%s is not the name of a variable", quote([]byte(v))).Hint("use letters, digits and _")
 		}

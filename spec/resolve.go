@@ -29,12 +29,34 @@ func (l *loader) resolve() {
 			r.resolve(known)
 		}
 	}
+	l.columns()
+}
+
+// tables are the declared columns of a project.
+type tables struct {
+	schemas map[string]Columns // of sources that declare them
+	views   map[string]*FeatureView
+}
+
+// columns checks that views and trainings read only columns that are declared.
+func (l *loader) columns() {
+	known := tables{map[string]Columns{}, map[string]*FeatureView{}}
+	for _, x := range l.checked {
+		switch s := x.spec.(type) {
+		case *Source:
+			if !x.failed["schema"] {
+				known.schemas[s.Name] = s.Schema
+			}
+		case *FeatureView:
+			known.views[s.Name] = s
+		}
+	}
 	for _, x := range l.checked {
 		switch s := x.spec.(type) {
 		case *FeatureView:
-			l.viewColumns(x.checker, s)
+			known.viewColumns(x.checker, s)
 		case *Pipeline:
-			l.trainColumns(x.checker, s)
+			known.trainColumns(x.checker, s)
 		}
 	}
 }
@@ -101,29 +123,9 @@ func orNone(names []string) string {
 	return join(names)
 }
 
-// schema gives the declared columns of a source; none where it declares none
-// or is a table of the lake.
-func (l *loader) schema(source string) Columns {
-	for _, x := range l.checked {
-		if s, ok := x.spec.(*Source); ok && s.Name == source && !x.failed["schema"] {
-			return s.Schema
-		}
-	}
-	return nil
-}
-
-func (l *loader) view(name string) *FeatureView {
-	for _, x := range l.checked {
-		if v, ok := x.spec.(*FeatureView); ok && v.Name == name {
-			return v
-		}
-	}
-	return nil
-}
-
 // viewColumns checks that a view reads only columns that its source declares.
-func (l *loader) viewColumns(c *checker, v *FeatureView) {
-	schema := l.schema(v.Source)
+func (k tables) viewColumns(c *checker, v *FeatureView) {
+	schema := k.schemas[v.Source]
 	if len(schema) == 0 {
 		return
 	}
@@ -145,7 +147,7 @@ func (l *loader) viewColumns(c *checker, v *FeatureView) {
 
 // trainColumns checks that a train step's label, split and slices are columns
 // of its views' sources, and that the label is none of the features.
-func (l *loader) trainColumns(c *checker, p *Pipeline) {
+func (k tables) trainColumns(c *checker, p *Pipeline) {
 	for i, step := range p.Steps {
 		if step.Train == nil {
 			continue
@@ -153,12 +155,12 @@ func (l *loader) trainColumns(c *checker, p *Pipeline) {
 		t, at := step.Train, below(element("steps", i), "train")
 		var columns []frame.Column
 		for _, name := range t.Features {
-			v := l.view(name)
+			v := k.views[name]
 			if v == nil {
 				return // reported as a dangling name
 			}
-			l.leak(c, t, v, below(at, "label"))
-			schema := l.schema(v.Source)
+			k.leak(c, t, v, below(at, "label"))
+			schema := k.schemas[v.Source]
 			if len(schema) == 0 {
 				return // nothing is declared, so nothing can be missed
 			}
@@ -170,14 +172,14 @@ func (l *loader) trainColumns(c *checker, p *Pipeline) {
 		if t.Weights != "balanced" {
 			c.column(t.Weights, below(at, "weights"), from)
 		}
-		for k, name := range t.Slices {
-			c.column(name, element(below(at, "slices"), k), from)
+		for j, name := range t.Slices {
+			c.column(name, element(below(at, "slices"), j), from)
 		}
 	}
 }
 
 // leak refuses to learn the label from itself.
-func (l *loader) leak(c *checker, t *TrainStep, v *FeatureView, path string) {
+func (tables) leak(c *checker, t *TrainStep, v *FeatureView, path string) {
 	const hint = "take it out of the view, or the model only repeats the answer"
 	if slices.Contains(v.Columns, t.Label) {
 		c.bad(path, "the label %q is one of the columns of FeatureView %q", t.Label, v.Name).Hint(hint)

@@ -72,5 +72,6 @@ const (
 var longFunctions = map[string]string{}
 
 // outside are top folders that are no part of the drawing's code: they may
-// import anything, and nothing imports them.
+// import anything, and nothing imports them but each other and conformance
+// suites (folders that end in "test").
 var outside = []string{"internal", "examples", "bench", "docs", "install"}
