@@ -97,17 +97,16 @@ func (r *run) words() string {
 // predict scores rows, and returns beside what was predicted the column
 // PredictionColumn of each batch, for the profile.
 func (r *run) predict(ctx context.Context, m model.Model, set *rowSet) (*evaluate.Predictions, []frame.Batch, error) {
-	columns := scoreColumns(r.label.task, r.label.classes)
-	p := &evaluate.Predictions{Task: r.label.task, Classes: r.label.classes, Scores: make([][]float64, len(columns))}
+	p := &evaluate.Predictions{Task: r.label.task, Classes: r.label.classes}
 	var said []frame.Batch
 	for i, b := range set.batches {
 		out, err := m.Predict(ctx, b)
 		if err != nil {
 			release(said)
-			return nil, nil, fault.Wrap(err, fault.KindOf(err), "the candidate cannot score the test rows")
+			return nil, nil, fault.Wrap(err, fault.KindOf(err), "the candidate cannot score the rows that were held out")
 		}
 		said = append(said, predictionOf(out))
-		err = addScores(p.Scores, out, columns)
+		p.Scores, err = Scores(p.Scores, out, p.Task, p.Classes)
 		out.Release()
 		if err != nil {
 			release(said)
@@ -126,37 +125,38 @@ func release(batches []frame.Batch) {
 	}
 }
 
-// scoreColumns names the outputs that are measured.
-func scoreColumns(task model.Task, classes []string) []string {
-	if task != model.Multiclass {
-		return []string{model.ScoreColumn}
+// Scores appends what a model gave to columns of scores, as
+// evaluate.Predictions has them; nil columns are made. An output that is
+// absent, NULL or not finite is a fault.
+func Scores(scores [][]float64, out frame.Batch, task model.Task, classes []string) ([][]float64, error) {
+	columns := []string{model.ScoreColumn}
+	if task == model.Multiclass {
+		columns = columns[:0]
+		for _, class := range classes {
+			columns = append(columns, model.ScoreColumn+"_"+class)
+		}
 	}
-	columns := make([]string, len(classes))
-	for k, class := range classes {
-		columns[k] = model.ScoreColumn + "_" + class
+	if scores == nil {
+		scores = make([][]float64, len(columns))
 	}
-	return columns
-}
-
-func addScores(scores [][]float64, out frame.Batch, columns []string) error {
 	for k, name := range columns {
 		at := frame.Index(out.Schema(), name)
 		if at < 0 {
-			return fault.New(fault.Unsupported, "the model has no output %q to measure", name).
-				Hint("a model that is to be measured gives the columns %v", columns)
+			return nil, fault.New(fault.Unsupported, "the model has no output %q to measure", name).
+				Hint("a model that is to be measured gives %q", columns)
 		}
 		from := len(scores[k])
 		scores[k] = append(scores[k], make([]float64, out.NumRows())...)
 		if err := frame.Floats(out.Column(at), scores[k][from:]); err != nil {
-			return fault.Wrap(err, fault.Unsupported, "the output %q", name)
+			return nil, fault.Wrap(err, fault.Unsupported, "the output %q", name)
 		}
 		for _, v := range scores[k][from:] {
 			if v-v != 0 {
-				return fault.New(fault.Invalid, "the model gave %v as %q", v, name)
+				return nil, fault.New(fault.Invalid, "the model gave %v as %q", v, name)
 			}
 		}
 	}
-	return nil
+	return scores, nil
 }
 
 // predictionOf returns a batch of the one column that monitors watch.

@@ -53,8 +53,9 @@ type Params struct {
 	// Threads bounds how many goroutines fit; the result does not depend on
 	// it. 0 means GOMAXPROCS.
 	Threads int
-	// Progress, when set, is called now and then with done of total rounds
-	// and the present loss on the validation rows (NaN when there are none).
+	// Progress, when set, is called with done of total rounds and the present
+	// loss on the validation rows (NaN when there are none): after every round
+	// when there are, so that the caller sees which round was best.
 	Progress func(done, total int, loss float64)
 }
 

@@ -222,3 +222,30 @@ func BenchmarkEncode(b *testing.B) {
 		})
 	}
 }
+
+func TestDecodeIsTheWayBack(t *testing.T) {
+	types := append([]frame.Column{}, columns...)
+	types = append(types, frame.Column{Name: "at", Type: frame.Timestamp}, frame.Column{Name: "day", Type: frame.Date})
+	e := &encode.Encoder{}
+	for _, c := range types {
+		recipe := encode.Column{Name: c.Name, Type: c.Type, Kind: encode.Numeric}
+		if c.Type == frame.String {
+			recipe.Kind, recipe.Categories = encode.Category, []string{"unseen", "Lund"}
+		}
+		e.Columns = append(e.Columns, recipe)
+	}
+	b := batch(t, types,
+		`{"city":"Lund","age":30,"income":1.5,"member":true,"at":"2026-01-02T03:04:05.678901Z","day":"2026-01-02"}`,
+		`{"city":"Oslo","age":-3,"income":null,"member":false,"at":null,"day":"1960-01-02"}`,
+		`{"city":null,"age":null,"income":-0.25,"member":null,"at":"1960-01-02T03:04:05.999999Z","day":null}`)
+	want, got := e.Matrix(3), e.Matrix(3)
+	if err := e.Encode(b, want); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Encode(e.Decode(want), got); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%v is not %v", got, want)
+	}
+}

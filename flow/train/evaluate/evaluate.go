@@ -124,9 +124,8 @@ const tiny = 0x1p-52
 
 func (p *Predictions) logLoss() float64 {
 	sum := 0.0
-	for i, y := range p.Label {
-		prob := p.probability(int(y), i)
-		sum -= math.Log(min(max(prob, tiny), 1-tiny))
+	for _, loss := range p.Losses() {
+		sum += loss
 	}
 	return sum / float64(p.Rows())
 }
@@ -183,25 +182,17 @@ func (p *Predictions) Confusion() [][]int {
 	return c
 }
 
-// Loss returns the one number by which candidates are compared: log loss, or
-// RMSE for regression. Less is better. Weight may be nil.
-func (p *Predictions) Loss(weight []float64) float64 {
-	var sum, total float64
+// Losses returns what each row adds to the loss by which candidates are
+// compared: the log loss, or the squared error of regression. Less is better.
+func (p *Predictions) Losses() []float64 {
+	losses := make([]float64, p.Rows())
 	for i, y := range p.Label {
-		w := 1.0
-		if weight != nil {
-			w = weight[i]
-		}
-		total += w
 		if p.Task == model.Regression {
 			d := y - p.Scores[0][i]
-			sum += w * d * d
+			losses[i] = d * d
 		} else {
-			sum -= w * math.Log(min(max(p.probability(int(y), i), tiny), 1-tiny))
+			losses[i] = -math.Log(min(max(p.probability(int(y), i), tiny), 1-tiny))
 		}
 	}
-	if p.Task == model.Regression {
-		return math.Sqrt(sum / total)
-	}
-	return sum / total
+	return losses
 }
