@@ -90,10 +90,12 @@ type setColumn struct {
 }
 
 // setQuestion is answered by the rows of members, or by all others when the
-// set is so large that its complement is shorter.
+// set is so large that its complement is shorter. When both are long every row
+// is looked at instead.
 type setQuestion struct {
 	members     []uint32 // buckets: category codes, or categories+1 for missing
 	complement  bool
+	rowByRow    bool
 	set         []uint64
 	missingLeft bool
 }
@@ -201,6 +203,10 @@ func newSetQuestion(s *Split, categories int) setQuestion {
 		size += bits.OnesCount64(w)
 	}
 	q.complement = size > categories/2
+	if min(size, categories-size) > blockRows {
+		q.rowByRow = true
+		return q
+	}
 	for code := range categories + 1 { // the last one is unseen, in no set
 		if q.has(code) != q.complement {
 			q.members = append(q.members, uint32(code))
@@ -214,4 +220,12 @@ func newSetQuestion(s *Split, categories int) setQuestion {
 
 func (q *setQuestion) has(code int) bool {
 	return code/64 < len(q.set) && q.set[code/64]>>(code%64)&1 == 1
+}
+
+// left tells whether a value goes left.
+func (q *setQuestion) left(x float64) bool {
+	if x != x {
+		return q.missingLeft
+	}
+	return x >= 0 && x < float64(64*len(q.set)) && q.has(int(x))
 }

@@ -119,25 +119,15 @@ func (c *compiled) look(values []float64, columns [][]float64, row int) {
 		v := &c.views[i]
 		x := columns[v.column][row]
 		switch {
+		case v.question != nil && v.question.left(x):
+			x = 0
 		case v.question != nil:
-			x = v.question.answer(x)
+			x = 1
 		case v.missingLeft && x != x:
 			x = math.Inf(-1)
 		}
 		values[i] = x
 	}
-}
-
-// answer is 0 for left and 1 for right.
-func (q *setQuestion) answer(x float64) float64 {
-	left := q.missingLeft
-	if x == x {
-		left = x >= 0 && x < float64(64*len(q.set)) && q.has(int(x))
-	}
-	if left {
-		return 0
-	}
-	return 1
 }
 
 // sumRow computes the sums of one row. values has room for all views.

@@ -109,7 +109,11 @@ func (e *Ensemble) spread(ctx context.Context, rows int, f func(s *scratch, from
 // work does every stride-th chunk, beginning with the first-th.
 func (e *Ensemble) work(ctx context.Context, rows, first, stride int, f func(s *scratch, from, to int) error) error {
 	s := e.borrow()
-	defer e.scratches.Put(s)
+	defer func() {
+		clear(s.view) // which may be the caller's columns
+		clear(s.sums)
+		e.scratches.Put(s)
+	}()
 	for from := first * chunkRows; from < rows; from += stride * chunkRows {
 		if err := ctx.Err(); err != nil {
 			return fault.Wrap(err, fault.KindOf(err), "scoring ended before its last row")

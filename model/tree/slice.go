@@ -182,19 +182,31 @@ func (s *setColumn) answer(answers, buckets []uint64, x []float64) {
 		buckets[s.bucket(v)] |= 1 << row
 	}
 	for i := range s.questions {
-		q := &s.questions[i]
-		rows := uint64(0)
-		for _, m := range q.members {
-			rows |= buckets[m]
-		}
-		if q.complement {
-			rows = ^rows
-		}
-		answers[s.first+i] = rows
+		answers[s.first+i] = s.questions[i].rows(buckets, x)
 	}
 	for _, v := range x {
 		buckets[s.bucket(v)] = 0
 	}
+}
+
+// rows returns the rows that go left, and any that do not exist.
+func (q *setQuestion) rows(buckets []uint64, x []float64) uint64 {
+	rows := uint64(0)
+	if q.rowByRow {
+		for row, v := range x {
+			if q.left(v) {
+				rows |= 1 << row
+			}
+		}
+		return rows
+	}
+	for _, m := range q.members {
+		rows |= buckets[m]
+	}
+	if q.complement {
+		return ^rows
+	}
+	return rows
 }
 
 // bucket returns the bucket of a value: its code, that of all unseen codes,
