@@ -38,8 +38,8 @@ import (
 
 // Config says where runs are kept and who this process is.
 type Config struct {
-	// URL is "sqlite:PATH", a file of its own, or "postgres://…", where the
-	// tables get the schema leat_work.
+	// URL is "sqlite:PATH", a file of its own, or "postgres://…", where most
+	// tables get the schema leat_work, so that it may be the catalog's database.
 	URL string
 	// Executor names this process; runs that it left unfinished are continued
 	// by the next process of the same name. "local" when empty.

@@ -9,16 +9,39 @@ import (
 	"time"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/internal/testserver"
 	"github.com/leat-ai/leat/work"
 )
 
-// start opens an engine on a fresh or given database, lets define add kinds,
-// and launches it.
+func TestSQLite(t *testing.T) {
+	suite(t, func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "work.db") })
+}
+
+func TestPostgres(t *testing.T) {
+	suite(t, testserver.Postgres(t).URL)
+}
+
+// suite is what must hold on every database.
+func suite(t *testing.T, fresh func(testing.TB) string) {
+	for name, test := range map[string]func(*testing.T, func(testing.TB) string){
+		"Run returns what its steps made":                                  testRunReturnsWhatItsStepsMade,
+		"Failure keeps its fault and retry goes on from there":             testFailureKeepsItsFaultAndRetryGoesOnFromThere,
+		"Retries only what may pass":                                       testRetriesOnlyWhatMayPass,
+		"Panic fails the run alone":                                        testPanicFailsTheRunAlone,
+		"Cancel ends a running step and stays":                             testCancelEndsARunningStepAndStays,
+		"Close interrupts and launch goes on":                              testCloseInterruptsAndLaunchGoesOn,
+		"Parallel keeps order bounds workers and stops at the first error": testParallelKeepsOrderBoundsWorkersAndStopsAtTheFirstError,
+		"Gate limits a kind and a name":                                    testGateLimitsAKindAndAName,
+		"Full backlog is refused":                                          testFullBacklogIsRefused,
+		"Watch ends with the run":                                          testWatchEndsWithTheRun,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, fresh) })
+	}
+}
+
+// start opens an engine, lets define add kinds, and launches it.
 func start(t *testing.T, url string, define func(e *work.Engine)) *work.Engine {
 	t.Helper()
-	if url == "" {
-		url = "sqlite:" + filepath.Join(t.TempDir(), "work.db")
-	}
 	e, err := work.Open(t.Context(), work.Config{URL: url})
 	if err != nil {
 		t.Fatal(err)
@@ -63,8 +86,8 @@ func wait(t *testing.T, e *work.Engine, id string) work.Status {
 
 type numbers struct{ A, B int }
 
-func TestRunReturnsWhatItsStepsMade(t *testing.T) {
-	e := start(t, "", func(e *work.Engine) {
+func testRunReturnsWhatItsStepsMade(t *testing.T, fresh func(testing.TB) string) {
+	e := start(t, fresh(t), func(e *work.Engine) {
 		work.Define(e, "sum", func(ctx context.Context, r *work.Run, in numbers) (int, error) {
 			a, err := work.Step(r, "a", work.StepOptions{}, func(context.Context, *work.Progress) (int, error) { return in.A, nil })
 			if err != nil {
@@ -101,11 +124,11 @@ func TestRunReturnsWhatItsStepsMade(t *testing.T) {
 	}
 }
 
-func TestFailureKeepsItsFaultAndRetryGoesOnFromThere(t *testing.T) {
+func testFailureKeepsItsFaultAndRetryGoesOnFromThere(t *testing.T, fresh func(testing.TB) string) {
 	var first, second atomic.Int32
 	var broken atomic.Bool
 	broken.Store(true)
-	e := start(t, "", func(e *work.Engine) {
+	e := start(t, fresh(t), func(e *work.Engine) {
 		work.Define(e, "job", func(ctx context.Context, r *work.Run, in int) (string, error) {
 			_, err := work.Step(r, "first", work.StepOptions{}, func(context.Context, *work.Progress) (int, error) {
 				return int(first.Add(1)), nil
@@ -146,9 +169,9 @@ func TestFailureKeepsItsFaultAndRetryGoesOnFromThere(t *testing.T) {
 	}
 }
 
-func TestRetriesOnlyWhatMayPass(t *testing.T) {
+func testRetriesOnlyWhatMayPass(t *testing.T, fresh func(testing.TB) string) {
 	var calls atomic.Int32
-	e := start(t, "", func(e *work.Engine) {
+	e := start(t, fresh(t), func(e *work.Engine) {
 		work.Define(e, "flaky", func(ctx context.Context, r *work.Run, kind fault.Kind) (int, error) {
 			opts := work.StepOptions{Retries: 3, Backoff: time.Millisecond}
 			return work.Step(r, "call", opts, func(_ context.Context, p *work.Progress) (int, error) {
@@ -176,8 +199,8 @@ func TestRetriesOnlyWhatMayPass(t *testing.T) {
 	}
 }
 
-func TestPanicFailsTheRunAlone(t *testing.T) {
-	e := start(t, "", func(e *work.Engine) {
+func testPanicFailsTheRunAlone(t *testing.T, fresh func(testing.TB) string) {
+	e := start(t, fresh(t), func(e *work.Engine) {
 		work.Define(e, "boom", func(ctx context.Context, r *work.Run, where string) (int, error) {
 			if where == "run" {
 				panic("secret")
@@ -193,8 +216,8 @@ func TestPanicFailsTheRunAlone(t *testing.T) {
 	}
 }
 
-func TestCancelEndsARunningStepAndStays(t *testing.T) {
-	url := "sqlite:" + filepath.Join(t.TempDir(), "work.db")
+func testCancelEndsARunningStepAndStays(t *testing.T, fresh func(testing.TB) string) {
+	url := fresh(t)
 	entered := make(chan struct{}, 10)
 	var cause atomic.Value
 	define := func(e *work.Engine) {
@@ -233,8 +256,8 @@ func TestCancelEndsARunningStepAndStays(t *testing.T) {
 	}
 }
 
-func TestCloseInterruptsAndLaunchGoesOn(t *testing.T) {
-	url := "sqlite:" + filepath.Join(t.TempDir(), "work.db")
+func testCloseInterruptsAndLaunchGoesOn(t *testing.T, fresh func(testing.TB) string) {
+	url := fresh(t)
 	var first, second atomic.Int32
 	entered := make(chan struct{}, 10)
 	define := func(e *work.Engine) {
@@ -269,10 +292,10 @@ func TestCloseInterruptsAndLaunchGoesOn(t *testing.T) {
 	}
 }
 
-func TestParallelKeepsOrderBoundsWorkersAndStopsAtTheFirstError(t *testing.T) {
+func testParallelKeepsOrderBoundsWorkersAndStopsAtTheFirstError(t *testing.T, fresh func(testing.TB) string) {
 	var now, most, calls atomic.Int32
 	var failing atomic.Bool
-	e := start(t, "", func(e *work.Engine) {
+	e := start(t, fresh(t), func(e *work.Engine) {
 		work.Define(e, "many", func(ctx context.Context, r *work.Run, n int) ([]int, error) {
 			items := make([]int, n)
 			for i := range items {
@@ -315,10 +338,10 @@ func TestParallelKeepsOrderBoundsWorkersAndStopsAtTheFirstError(t *testing.T) {
 	}
 }
 
-func TestGateLimitsAKindAndANameAndFIFO(t *testing.T) {
+func testGateLimitsAKindAndAName(t *testing.T, fresh func(testing.TB) string) {
 	var now, most atomic.Int32
 	release := make(chan struct{})
-	e := start(t, "", func(e *work.Engine) {
+	e := start(t, fresh(t), func(e *work.Engine) {
 		work.Define(e, "limited", func(ctx context.Context, r *work.Run, _ int) (int, error) {
 			if c := now.Add(1); c > most.Load() {
 				most.Store(c)
@@ -364,8 +387,8 @@ func TestGateLimitsAKindAndANameAndFIFO(t *testing.T) {
 	}
 }
 
-func TestFullBacklogIsRefused(t *testing.T) {
-	e := start(t, "", func(e *work.Engine) {
+func testFullBacklogIsRefused(t *testing.T, fresh func(testing.TB) string) {
+	e := start(t, fresh(t), func(e *work.Engine) {
 		work.Define(e, "slow", func(ctx context.Context, r *work.Run, _ int) (int, error) {
 			<-ctx.Done()
 			return 0, ctx.Err()
@@ -383,9 +406,9 @@ func TestFullBacklogIsRefused(t *testing.T) {
 	}
 }
 
-func TestWatchEndsWithTheRun(t *testing.T) {
+func testWatchEndsWithTheRun(t *testing.T, fresh func(testing.TB) string) {
 	goOn := make(chan struct{})
-	e := start(t, "", func(e *work.Engine) {
+	e := start(t, fresh(t), func(e *work.Engine) {
 		work.Define(e, "watched", func(ctx context.Context, r *work.Run, _ int) (int, error) {
 			return work.Step(r, "s", work.StepOptions{}, func(_ context.Context, p *work.Progress) (int, error) {
 				p.Total(2, "rows")
