@@ -1,16 +1,40 @@
 // Package record is the decision log: the last step of the decision path.
 //
-// Writer takes entries into a bounded queue and writes them, in groups, to
-// segment files below a folder; Compactor moves finished segments into the
-// table "decisions" of the lake; Writer.Fresh reads what is not there yet, so
-// that a decision can be asked for as soon as it is answered.
+// Open a Writer on a folder; the path hands it an Entry for each request
+// (Record), and app calls Compact now and then with the lake.
+//
+//	Record → queue (bounded) → one goroutine, in groups → segment files
+//	Compact: finished segments → table "decisions" of the lake
+//	Fresh, Find, Latest: what is in segments, readable at once
+//
+// What is promised:
+//
+//   - An entry that is Required is on disk, with a sync, before Record
+//     returns nil. Entries of many callers share one sync.
+//   - Any other entry costs its caller an encoding and a copy. When the queue
+//     is full or the disk does not take it, it is dropped and counted.
+//   - A record is either read back as it was written or not at all: each has
+//     a checksum. A tail that a crash tore is cut off when the folder is
+//     opened. A record damaged later is reported as Corrupt, and those around
+//     it are read.
+//   - A failed sync ends the writer, because nobody knows what the device
+//     kept: it records nothing until Reopen or a restart. A full disk does
+//     not: what did not fit is refused, and the next entry tried.
+//   - Compact gives each segment to the lake under an id and deletes it only
+//     afterwards, so a crash between the two repeats an append that the lake
+//     knows.
+//
+// A batch's decisions are recorded by reference. The table that a run writes
+// has a decision id for each row and the release in its snapshot's summary:
+// it is the record, and copying a million rows of it here would say nothing
+// new. The run as a whole is one record (Writer.Run), with its id, release,
+// input and output snapshot and counts.
 package record
 
 import (
 	"context"
 	"time"
 
-	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 )
 
@@ -18,8 +42,10 @@ import (
 const Table = "decisions"
 
 // Columns is the schema of the lake table, and of what Fresh returns. inputs,
-// features and output are JSON objects by column name; score is the output's
-// number of that name, NULL when it has none.
+// features and output are JSON objects by column name: a number that JSON
+// cannot write is NULL where it is not a number and text where it is not
+// finite, a time is RFC 3339 text. score is the output's number of that name
+// and decision its text of that name, NULL when there is none.
 func Columns() []frame.Column {
 	return []frame.Column{
 		{Name: "id", Type: frame.String},
@@ -63,7 +89,7 @@ type Entry struct {
 	IDs      []string
 	Keys     []string    // nil, or one per row
 	Errors   []error     // nil, or one per row
-	Inputs   frame.Batch // as asked
+	Inputs   frame.Batch // as asked; nil for none
 	Features frame.Batch // as computed; nil when there are none
 	Output   frame.Batch // as answered; nil when no row was
 }
@@ -77,13 +103,13 @@ type Run struct {
 	Caller         string
 	Input          string // table or files
 	InputSnapshot  int64
-	Output         string
+	Output         string // table or files
 	OutputSnapshot int64
 	Rows, Failed   int64
 }
 
-// Decision is one record as read back, for lookups by id. Inputs, Features
-// and Output are JSON objects.
+// Decision is one record as read back. Inputs, Features and Output are JSON
+// objects, nil where there is none.
 type Decision struct {
 	ID        string    `json:"id"`
 	At        time.Time `json:"at"`
@@ -107,59 +133,8 @@ type Decision struct {
 }
 
 // Sink is where finished segments go: the lake. Append adds the rows of one
-// segment to the table; a segment whose id it knows changes nothing.
+// segment to the table, whole or not at all, and closes the reader; a segment
+// whose id it knows changes nothing.
 type Sink interface {
 	Append(ctx context.Context, segment string, rows frame.Reader) error
 }
-
-var errBuilding = fault.New(fault.Unsupported, "the decision log is being built")
-
-// Options bound a writer; zero values mean what their comments say.
-type Options struct {
-	Dir        string
-	QueueBytes int           // 64 MiB
-	QueueCount int           // 100,000 entries
-	SegmentMax int64         // 64 MiB, then a new segment
-	SegmentAge time.Duration // 1 minute, then a new segment
-}
-
-// Writer writes entries to segments.
-type Writer struct{}
-
-// Open repairs the segments of a folder and begins to write.
-func Open(o Options) (*Writer, error) { return &Writer{}, nil }
-
-// Record queues an entry. Unless it is required, a full queue drops and
-// counts it.
-func (w *Writer) Record(ctx context.Context, e *Entry) error { return nil }
-
-// Run records a durable run, and returns once that is durable.
-func (w *Writer) Run(ctx context.Context, r Run) error { return nil }
-
-// Find returns a decision that is not in the lake yet, or NotFound.
-func (w *Writer) Find(ctx context.Context, id string) (Decision, error) {
-	return Decision{}, errBuilding
-}
-
-// Fresh reads the decisions that are not in the lake yet.
-func (w *Writer) Fresh(ctx context.Context) (frame.Reader, error) { return nil, errBuilding }
-
-// Stats counts what the writer did.
-type Stats struct {
-	Recorded, Dropped, Failed int64
-	Segments                  int // not in the lake yet
-	Queued                    int // bytes
-}
-
-// Stats returns the counts since Open.
-func (w *Writer) Stats() Stats { return Stats{} }
-
-// Compact moves finished segments into the sink, oldest first, and deletes
-// them.
-func (w *Writer) Compact(ctx context.Context, sink Sink) (moved int, err error) { return 0, nil }
-
-// Reopen begins a new segment after a failure.
-func (w *Writer) Reopen() error { return nil }
-
-// Close writes what is queued and ends the writer.
-func (w *Writer) Close() error { return nil }

@@ -1,0 +1,179 @@
+package record
+
+import (
+	"encoding/binary"
+	"math"
+	"time"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/base/frame"
+)
+
+// payload is a decoded entry. Its columns are still bytes; a row's JSON is
+// made when it is asked for.
+type payload struct {
+	at                                                    time.Time
+	latency                                               int64
+	cost                                                  float64
+	version                                               int64
+	pattern, endpoint, release, variant, model, run, call string
+	ids, keys, errors                                     []string
+	inputs, features, output                              *section
+}
+
+// section is the columns of one batch.
+type section struct{ columns []column }
+
+// column is one column of n values: those of fixed width in place, texts
+// taken apart.
+type column struct {
+	name  string
+	kind  frame.Type
+	nulls []byte // nil: none
+	fixed []byte // little-endian values, width bytes each
+	width int
+	texts []string
+}
+
+func (c *column) null(row int) bool { return c.nulls != nil && c.nulls[row/8]>>(row%8)&1 == 1 }
+
+// cursor reads a payload. The first thing that is not right ends it: what is
+// read afterwards is zero, and bad says so.
+type cursor struct {
+	data []byte
+	bad  bool
+}
+
+func (c *cursor) take(n int) []byte {
+	if c.bad || n < 0 || n > len(c.data) {
+		c.bad = true
+		return nil
+	}
+	taken := c.data[:n:n]
+	c.data = c.data[n:]
+	return taken
+}
+
+func (c *cursor) byte() byte {
+	if b := c.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (c *cursor) uint64() uint64 {
+	if b := c.take(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+// length reads a count of things that take at least one byte each of what is
+// left, so that no memory is taken for a count that lies.
+func (c *cursor) length() int {
+	v, n := binary.Uvarint(c.data)
+	if c.bad || n <= 0 || v > uint64(len(c.data)-n) {
+		c.bad = true
+		return 0
+	}
+	c.data = c.data[n:]
+	return int(v)
+}
+
+func (c *cursor) text() string { return string(c.take(c.length())) }
+
+func (c *cursor) texts(n int) []string {
+	if c.bad {
+		return nil
+	}
+	texts := make([]string, 0, min(n, 4096)) // what is there, not what n says
+	for range n {
+		if texts = append(texts, c.text()); c.bad {
+			return nil
+		}
+	}
+	return texts
+}
+
+func (c *cursor) optional(n int) []string {
+	switch c.byte() {
+	case 0:
+		return nil
+	case 1:
+		return c.texts(n)
+	}
+	c.bad = true
+	return nil
+}
+
+// decode reads a payload. A payload that is not one is a Corrupt fault.
+func decode(data []byte) (*payload, error) {
+	c := &cursor{data: data}
+	if v := c.byte(); v != payloadVersion {
+		return nil, fault.New(fault.Corrupt, "a decision record of version %d", v).
+			Hint("a newer Leat wrote it; use that one to read it")
+	}
+	p := &payload{
+		at:      time.UnixMicro(int64(c.uint64())).UTC(),
+		latency: int64(c.uint64()),
+		cost:    math.Float64frombits(c.uint64()),
+	}
+	version, n := binary.Uvarint(c.data)
+	c.take(n)
+	c.bad = c.bad || n <= 0
+	p.version = int64(version)
+	for _, text := range [...]*string{&p.pattern, &p.endpoint, &p.release, &p.variant, &p.model, &p.call, &p.run} {
+		*text = c.text()
+	}
+	rows := c.length()
+	p.ids, p.keys, p.errors = c.texts(rows), c.optional(rows), c.optional(rows)
+	for _, s := range [...]**section{&p.inputs, &p.features, &p.output} {
+		*s = c.section(rows)
+	}
+	if c.bad || len(c.data) > 0 {
+		return nil, fault.New(fault.Corrupt, "a decision record does not read back")
+	}
+	return p, nil
+}
+
+func (c *cursor) section(rows int) *section {
+	switch c.byte() {
+	case 0:
+		return nil
+	case 1:
+	default:
+		c.bad = true
+		return nil
+	}
+	s := &section{}
+	for range c.length() {
+		code := c.byte()
+		if code == 0 || int(code) >= len(typeOfCode) {
+			c.bad = true
+			return nil
+		}
+		s.columns = append(s.columns, column{kind: typeOfCode[code], name: c.text()})
+	}
+	for i := range s.columns {
+		c.values(&s.columns[i], rows)
+	}
+	return s
+}
+
+func (c *cursor) values(col *column, rows int) {
+	if c.byte() == 1 {
+		col.nulls = c.take((rows + 7) / 8)
+	}
+	switch col.kind {
+	case frame.String:
+		col.texts = c.texts(rows)
+		return
+	case frame.Bool:
+		col.width = 1
+	case frame.Date:
+		col.width = 4
+	default:
+		col.width = 8
+	}
+	col.fixed = c.take(col.width * rows)
+}

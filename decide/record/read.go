@@ -1,0 +1,248 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/base/frame"
+)
+
+// Stable calls f while no segment moves into the lake. Who reads both takes
+// the lake's snapshot and Fresh inside f, and finds each decision once: but
+// for a moment after a crash, until Compact has run, a segment may be in
+// both.
+func (w *Writer) Stable(f func() error) error {
+	w.moving.RLock()
+	defer w.moving.RUnlock()
+	return f()
+}
+
+// Fresh reads the decisions that are not in the lake yet, oldest segment
+// first, with the columns of Columns. What was recorded before the call is
+// there. Records that are damaged are left out; Compact reports them.
+func (w *Writer) Fresh(ctx context.Context) (frame.Reader, error) {
+	open, err := w.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &freshReader{segments: open}, nil
+}
+
+// Find returns a decision that is not in the lake yet, or a NotFound fault.
+func (w *Writer) Find(ctx context.Context, id string) (d Decision, err error) {
+	found := false
+	err = w.newestFirst(ctx, func(p *payload) bool {
+		if row := slices.Index(p.ids, id); row >= 0 {
+			d, found = p.decision(row), true
+		}
+		return !found
+	})
+	if err == nil && !found {
+		err = fault.New(fault.NotFound, "there is no decision %s among the latest", id)
+	}
+	return d, err
+}
+
+// Latest returns up to limit decisions of an endpoint, of all for "", that
+// are not in the lake yet, newest first.
+func (w *Writer) Latest(ctx context.Context, endpoint string, limit int) ([]Decision, error) {
+	var list []Decision
+	err := w.newestFirst(ctx, func(p *payload) bool {
+		if endpoint != "" && p.endpoint != endpoint {
+			return true
+		}
+		for row := len(p.ids) - 1; row >= 0 && len(list) < limit; row-- {
+			list = append(list, p.decision(row))
+		}
+		return len(list) < limit
+	})
+	return list, err
+}
+
+// newestFirst calls f with every payload until it returns false.
+func (w *Writer) newestFirst(ctx context.Context, f func(*payload) bool) error {
+	open, err := w.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer open.close()
+	for _, segment := range slices.Backward(open) {
+		if err := ctx.Err(); err != nil {
+			return fault.Wrap(err, fault.KindOf(err), "the decision log was not read in time")
+		}
+		data, err := readAll(segment)
+		if err != nil {
+			return fault.Wrap(err, fault.Unavailable, "a segment of the decision log")
+		}
+		found, err := scanSegment(data)
+		if err != nil {
+			continue // Compact reports it
+		}
+		for _, data := range slices.Backward(found.payloads) {
+			if p, err := decode(data); err == nil && !f(p) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// opened is segments that stay readable though Compact removes them.
+type opened []*os.File
+
+func (o opened) close() {
+	for _, f := range o {
+		_ = f.Close() // opened for reading
+	}
+}
+
+// open opens every segment, oldest first, once what is queued is written. A
+// writer that has stopped has nothing queued, and can still be read.
+func (w *Writer) open(ctx context.Context) (opened, error) {
+	if err := w.flush(ctx, false, false); err != nil && ctx.Err() != nil {
+		return nil, err
+	}
+	names, err := w.segs.list()
+	if err != nil {
+		return nil, err
+	}
+	var o opened
+	for _, name := range names {
+		f, err := os.Open(filepath.Join(w.options.Dir, name))
+		if errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(name, suffixOpen) { // finished meanwhile
+			f, err = os.Open(filepath.Join(w.options.Dir, strings.TrimSuffix(name, suffixOpen)+suffixSealed))
+		}
+		if errors.Is(err, fs.ErrNotExist) { // moved into the lake meanwhile
+			continue
+		}
+		if err != nil {
+			o.close()
+			return nil, fault.Wrap(err, fault.Unavailable, "a segment of the decision log cannot be opened")
+		}
+		o = append(o, f)
+	}
+	return o, nil
+}
+
+// freshReader reads one segment after the other.
+type freshReader struct {
+	segments opened // the first is the next to read
+	rows     *rowReader
+}
+
+func (r *freshReader) Schema() *arrow.Schema { return frame.SchemaOf(Columns()) }
+
+func (r *freshReader) Next(ctx context.Context) (frame.Batch, error) {
+	for {
+		if r.rows != nil {
+			b, err := r.rows.Next(ctx)
+			if err != io.EOF {
+				return b, err
+			}
+			r.rows = nil
+		}
+		if len(r.segments) == 0 {
+			return nil, io.EOF
+		}
+		segment := r.segments[0]
+		data, err := readAll(segment)
+		r.segments[:1].close()
+		r.segments = r.segments[1:]
+		if err != nil {
+			return nil, fault.Wrap(err, fault.Unavailable, "a segment of the decision log")
+		}
+		if found, err := scanSegment(data); err == nil {
+			r.rows = newRowReader(found.payloads)
+		}
+	}
+}
+
+func (r *freshReader) Close() error {
+	r.segments.close()
+	r.segments, r.rows = nil, nil
+	return nil
+}
+
+// rowReader turns payloads into batches of Columns.
+type rowReader struct {
+	schema   *arrow.Schema
+	payloads [][]byte
+	bad      int // payloads that did not read back
+}
+
+// batchRows is about how many rows a batch of Fresh has.
+const batchRows = 4096
+
+func newRowReader(payloads [][]byte) *rowReader {
+	return &rowReader{schema: frame.SchemaOf(Columns()), payloads: payloads}
+}
+
+func (r *rowReader) Schema() *arrow.Schema { return r.schema }
+
+func (r *rowReader) Close() error { r.payloads = nil; return nil }
+
+func (r *rowReader) Next(ctx context.Context) (frame.Batch, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fault.Wrap(err, fault.KindOf(err), "the decision log was not read in time")
+	}
+	b := array.NewRecordBuilder(memory.DefaultAllocator, r.schema)
+	defer b.Release()
+	rows := 0
+	for len(r.payloads) > 0 && rows < batchRows {
+		p, err := decode(r.payloads[0])
+		r.payloads = r.payloads[1:]
+		if err != nil {
+			r.bad++
+			continue
+		}
+		for row := range p.ids {
+			d := p.decision(row)
+			d.append(b)
+			rows++
+		}
+	}
+	if rows == 0 {
+		return nil, io.EOF
+	}
+	return b.NewRecordBatch(), nil
+}
+
+// append appends a decision to builders of Columns.
+func (d *Decision) append(b *array.RecordBuilder) {
+	text := func(i int, s string) {
+		if s == "" {
+			b.Field(i).AppendNull()
+		} else {
+			b.Field(i).(*array.StringBuilder).Append(s)
+		}
+	}
+	text(0, d.ID)
+	b.Field(1).(*array.TimestampBuilder).Append(arrow.Timestamp(d.At.UnixMicro()))
+	for i, s := range [...]string{d.Pattern, d.Endpoint, d.Release, d.Variant, d.Model} {
+		text(2+i, s)
+	}
+	b.Field(7).(*array.Int64Builder).Append(int64(d.Version))
+	for i, s := range [...]string{d.Caller, d.Key, d.Run, string(d.Inputs), string(d.Features), string(d.Output)} {
+		text(8+i, s)
+	}
+	if d.Score == nil {
+		b.Field(14).AppendNull()
+	} else {
+		b.Field(14).(*array.Float64Builder).Append(*d.Score)
+	}
+	text(15, d.Decision)
+	text(16, d.Error)
+	b.Field(17).(*array.Int64Builder).Append(d.LatencyUS)
+	b.Field(18).(*array.Float64Builder).Append(d.Cost)
+}
