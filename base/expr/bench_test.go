@@ -2,6 +2,7 @@ package expr
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -37,7 +38,7 @@ func BenchmarkEval(b *testing.B) {
 			for k, c := range columns {
 				cols[k] = column(c.Type, values[k])
 			}
-			b.Run(fmt.Sprintf("%s/rows=%d", src, n), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/rows=%d", strings.ReplaceAll(src, "/", "÷"), n), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					out, err := p.EvalColumns(cols, n)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
@@ -216,41 +215,12 @@ func (m *Memory) Values(ctx context.Context, keys []arrow.Array, rows int) ([]ar
 	}
 	out := make([]arrow.Array, len(m.columns))
 	for c := range m.columns {
-		out[c] = m.gather(c, places)
+		var err error
+		if out[c], err = m.gather(c, places); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
-}
-
-// gather copies the values of one column from their places.
-func (m *Memory) gather(c int, places []place) arrow.Array {
-	b := array.NewBuilder(memory.DefaultAllocator, m.columns[c].Type.Arrow())
-	defer b.Release()
-	b.Reserve(len(places))
-	for _, p := range places {
-		if p == nowhere || m.values[p.batch][c].IsNull(int(p.row)) {
-			b.AppendNull()
-			continue
-		}
-		appendFrom(b, m.values[p.batch][c], int(p.row))
-	}
-	return b.NewArray()
-}
-
-func appendFrom(b array.Builder, from arrow.Array, row int) {
-	switch from := from.(type) {
-	case *array.Float64:
-		b.(*array.Float64Builder).Append(from.Value(row))
-	case *array.Int64:
-		b.(*array.Int64Builder).Append(from.Value(row))
-	case *array.String:
-		b.(*array.StringBuilder).Append(from.Value(row))
-	case *array.Boolean:
-		b.(*array.BooleanBuilder).Append(from.Value(row))
-	case *array.Timestamp:
-		b.(*array.TimestampBuilder).Append(from.Value(row))
-	case *array.Date32:
-		b.(*array.Date32Builder).Append(from.Value(row))
-	}
 }
 
 func (m *Memory) release() {
