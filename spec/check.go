@@ -41,7 +41,7 @@ func (c *checker) bad(path, format string, args ...any) *fault.Error {
 	c.failed[path] = true
 	at, written := c.place(path)
 	if !written {
-		err.Where = c.name + ": " + path
+		err.Where = strings.TrimSuffix(fmt.Sprintf("%s %s: %s", c.kind, c.name, path), ": ")
 	}
 	c.mistakes.put(at, err)
 	return err
@@ -306,7 +306,7 @@ func (c *checker) resource(s Spec) {
 // the resource and the path of the field as its place.
 func Validate(s Spec) error {
 	c := &checker{document: newDocument(""), mistakes: new(mistakes)}
-	c.kind, c.name = s.Kind(), fmt.Sprintf("%s %s", s.Kind(), s.name())
+	c.kind, c.name = s.Kind(), s.name()
 	c.resource(s)
 	return c.mistakes.err()
 }

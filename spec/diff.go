@@ -47,7 +47,7 @@ type Difference struct {
 // name. Positions do not count.
 func Diff(old, new []Resource) Plan {
 	before, after := byID(old), byID(new)
-	var p Plan
+	p := Plan{Changes: []Change{}} // in JSON a list, also when empty
 	for _, r := range sorted(slices.Clone(new)) {
 		was, existed := before[r.ID()]
 		switch {

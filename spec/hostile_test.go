@@ -120,6 +120,37 @@ func TestWhatIsRead(t *testing.T) {
 	}
 }
 
+// TestSentFilesAreTheFolder proves that a project means the same when its
+// files are sent.
+func TestSentFilesAreTheFolder(t *testing.T) {
+	files, err := ReadFiles("testdata/good")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files[".leat/state.yaml"], files["notes.md"] = "kind: Nothing", "kind: Nothing"
+	sent, err := LoadFiles(files, Options{})
+	if err != nil {
+		t.Fatal(explain(err))
+	}
+	read, err := Load("testdata/good", Options{})
+	if err != nil {
+		t.Fatal(explain(err))
+	}
+	if plan := Diff(read.Resources, sent.Resources); !plan.Empty() || read.Resources[0].At != sent.Resources[0].At {
+		t.Errorf("%s%v and %v", plan, read.Resources[0].At, sent.Resources[0].At)
+	}
+	if _, err := LoadFiles(map[string]string{"x.yaml": strings.Repeat("#", maxFile+1)}, Options{}); !fault.Is(err, fault.TooLarge) {
+		t.Errorf("a huge file was sent: %v", err)
+	}
+}
+
+func TestMistakesInCodeHaveTheirPath(t *testing.T) {
+	_, err := Of(&Endpoint{Name: "e", Limits: Limits{Per: "planet"}})
+	if got := explain(err); !strings.Contains(got, "Endpoint e: model: ") || !strings.Contains(got, "Endpoint e: limits.per: ") {
+		t.Error(got)
+	}
+}
+
 func TestNoFolder(t *testing.T) {
 	if _, err := Load(filepath.Join(t.TempDir(), "none"), Options{}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("%v", err)

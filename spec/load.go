@@ -3,9 +3,11 @@ package spec
 import (
 	"bytes"
 	"io/fs"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -36,6 +38,51 @@ func LoadFS(fsys fs.FS, opts Options) (*Project, error) {
 	for _, name := range names {
 		l.file(fsys, name)
 	}
+	return l.load(opts)
+}
+
+// LoadFiles checks a project that was sent as the text of its files by their
+// paths, as ReadFiles gives them. Names that LoadFS would not read are left
+// out.
+func LoadFiles(files map[string]string, opts Options) (*Project, error) {
+	if len(files) > maxFiles {
+		return nil, fault.New(fault.TooLarge, "the project has more than %d resource files", maxFiles)
+	}
+	l := &loader{}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		hidden := strings.HasPrefix(name, ".") || strings.Contains(name, "/.")
+		if isResourceFile(name) && !hidden {
+			l.text(name, []byte(files[name]))
+		}
+	}
+	return l.load(opts)
+}
+
+// ReadFiles reads the resource files of a folder, to send them: their text by
+// their paths with slashes. It checks only what LoadFiles could not.
+func ReadFiles(dir string) (map[string]string, error) {
+	fsys := os.DirFS(dir)
+	names, err := files(fsys)
+	if err != nil {
+		return nil, err
+	}
+	var bad fault.List
+	all := make(map[string]string, len(names))
+	for _, name := range names {
+		data, fail := read(fsys, name)
+		if fail == nil {
+			_, fail = plain(data)
+		}
+		if fail != nil {
+			bad.Add(fail.At("%s", name))
+			continue
+		}
+		all[name] = string(data)
+	}
+	return all, bad.Err()
+}
+
+func (l *loader) load(opts Options) (*Project, error) {
 	l.decode(opts.Environment)
 	l.resolve()
 	if err := l.mistakes.err(); err != nil {
@@ -75,6 +122,15 @@ func scalarNode(text string) *yaml.Node {
 // file reads the documents of a file.
 func (l *loader) file(fsys fs.FS, name string) {
 	data, bad := read(fsys, name)
+	if bad != nil {
+		l.mistakes.put(Position{name, 1, 1}, bad)
+		return
+	}
+	l.text(name, data)
+}
+
+func (l *loader) text(name string, data []byte) {
+	data, bad := plain(data)
 	if bad != nil {
 		l.mistakes.put(Position{name, 1, 1}, bad)
 		return

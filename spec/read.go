@@ -77,12 +77,10 @@ func files(fsys fs.FS) ([]string, error) {
 				return fs.SkipDir
 			}
 			return nil
-		case e.IsDir():
+		case e.IsDir() || !isResourceFile(name):
 			return nil
 		}
-		if ext := strings.ToLower(path.Ext(name)); ext == ".yaml" || ext == ".yml" {
-			found = append(found, name)
-		}
+		found = append(found, name)
 		if len(found) > maxFiles {
 			return fault.New(fault.TooLarge, "the folder has more than %d resource files", maxFiles).
 				Hint("is it the folder of one project?")
@@ -100,7 +98,12 @@ func files(fsys fs.FS) ([]string, error) {
 	return found, err
 }
 
-// read gives the bytes of a file, never more than its bound.
+func isResourceFile(name string) bool {
+	ext := strings.ToLower(path.Ext(name))
+	return ext == ".yaml" || ext == ".yml"
+}
+
+// read gives the bytes of a file, never more than one beyond its bound.
 func read(fsys fs.FS, name string) ([]byte, *fault.Error) {
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -111,9 +114,16 @@ func read(fsys fs.FS, name string) ([]byte, *fault.Error) {
 		return nil, fault.New(fault.Invalid, "this is not a regular file")
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, fault.New(fault.Unavailable, "the file cannot be read").Because(err)
+	}
+	return data, nil
+}
+
+// plain checks that the bytes of a file are text of a bounded size, and takes
+// off a byte order mark.
+func plain(data []byte) ([]byte, *fault.Error) {
+	switch {
 	case len(data) > maxFile:
 		return nil, fault.New(fault.TooLarge, "the file is larger than 1 MiB").
 			Hint("resource files are written by people; data belongs beside them")
