@@ -207,7 +207,12 @@ func newSetQuestion(s *Split, categories int) setQuestion {
 		q.rowByRow = true
 		return q
 	}
-	for code := range categories + 1 { // the last one is unseen, in no set
+	// Few codes of a large column must not cost as much as all of them.
+	codes := 64 * len(s.Set)
+	if q.complement {
+		codes = categories + 1 // the last one is unseen, in no set
+	}
+	for code := range codes {
 		if q.has(code) != q.complement {
 			q.members = append(q.members, uint32(code))
 		}

@@ -106,9 +106,11 @@ func (c *column) encodeNumbers(values []float64) {
 	for i, v := range values {
 		at := 0
 		for step := histBins / 2; step > 0; step /= 2 {
+			below := 0
 			if table[(at+step-1)&(histBins-1)] < v {
-				at += step
+				below = 1
 			}
+			at += step & -below
 		}
 		code := uint8(at)
 		if v != v {
