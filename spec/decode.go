@@ -290,6 +290,7 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, r Rules, path string) {
 		return
 	}
 	substituted := value != n.Value
+	number := substituted || n.Tag != "!!str" // "7" in quotes is text
 	switch v.Kind() {
 	case reflect.String:
 		if !r.Scalar && !substituted && (n.Tag == "!!int" || n.Tag == "!!float" || n.Tag == "!!bool") {
@@ -307,12 +308,12 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, r Rules, path string) {
 			return
 		}
 	case reflect.Int, reflect.Int64:
-		if x, err := strconv.ParseInt(strings.ReplaceAll(value, "_", ""), 10, 64); err == nil && n.Tag != "!!str" == !substituted {
+		if x, err := strconv.ParseInt(strings.ReplaceAll(value, "_", ""), 10, 64); err == nil && number {
 			v.SetInt(x)
 			return
 		}
 	case reflect.Float64:
-		if x, err := strconv.ParseFloat(value, 64); err == nil && !math.IsNaN(x) && !math.IsInf(x, 0) && n.Tag != "!!str" == !substituted {
+		if x, err := strconv.ParseFloat(value, 64); err == nil && !math.IsNaN(x) && !math.IsInf(x, 0) && number {
 			v.SetFloat(x)
 			return
 		}

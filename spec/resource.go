@@ -32,24 +32,45 @@ type Spec interface {
 	name() string
 }
 
-// Kind tells the kind of the spec.
-func (*Environment) Kind() Kind { return KindEnvironment }
-func (*Source) Kind() Kind      { return KindSource }      // Kind as above
-func (*FeatureView) Kind() Kind { return KindFeatureView } // Kind as above
-func (*Model) Kind() Kind       { return KindModel }       // Kind as above
-func (*Endpoint) Kind() Kind    { return KindEndpoint }    // Kind as above
-func (*Batch) Kind() Kind       { return KindBatch }       // Kind as above
-func (*Monitor) Kind() Kind     { return KindMonitor }     // Kind as above
-func (*Pipeline) Kind() Kind    { return KindPipeline }    // Kind as above
+// Kind returns KindEnvironment.
+func (s *Environment) Kind() Kind { return KindEnvironment }
 
 func (s *Environment) name() string { return s.Name }
-func (s *Source) name() string      { return s.Name }
+
+// Kind returns KindSource.
+func (s *Source) Kind() Kind { return KindSource }
+
+func (s *Source) name() string { return s.Name }
+
+// Kind returns KindFeatureView.
+func (s *FeatureView) Kind() Kind { return KindFeatureView }
+
 func (s *FeatureView) name() string { return s.Name }
-func (s *Model) name() string       { return s.Name }
-func (s *Endpoint) name() string    { return s.Name }
-func (s *Batch) name() string       { return s.Name }
-func (s *Monitor) name() string     { return s.Name }
-func (s *Pipeline) name() string    { return s.Name }
+
+// Kind returns KindModel.
+func (s *Model) Kind() Kind { return KindModel }
+
+func (s *Model) name() string { return s.Name }
+
+// Kind returns KindEndpoint.
+func (s *Endpoint) Kind() Kind { return KindEndpoint }
+
+func (s *Endpoint) name() string { return s.Name }
+
+// Kind returns KindBatch.
+func (s *Batch) Kind() Kind { return KindBatch }
+
+func (s *Batch) name() string { return s.Name }
+
+// Kind returns KindMonitor.
+func (s *Monitor) Kind() Kind { return KindMonitor }
+
+func (s *Monitor) name() string { return s.Name }
+
+// Kind returns KindPipeline.
+func (s *Pipeline) Kind() Kind { return KindPipeline }
+
+func (s *Pipeline) name() string { return s.Name }
 
 // Kinds lists every kind in the order of documentation.
 func Kinds() []Kind {
