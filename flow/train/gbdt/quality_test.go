@@ -16,7 +16,7 @@ func TestQualityOnRealData(t *testing.T) {
 		name, file, label, positive string
 		drop                        []string
 		train                       float64 // share of the rows, in order; 0 is the split by fives
-		trees                       int
+		trees                       float64
 		auc, rmse                   float64
 	}{
 		{name: "adult income", file: "tabular-adult-income", label: "income >50K", positive: "1", trees: 100, auc: 0.9332},
@@ -44,7 +44,7 @@ func TestQualityOnRealData(t *testing.T) {
 }
 
 // expect fits all but the validation rows, which only judge.
-func expect(t *testing.T, d *train.Dataset, trees int, wantAUC, wantRMSE float64) {
+func expect(t *testing.T, d *train.Dataset, trees, wantAUC, wantRMSE float64) {
 	t.Helper()
 	a := fit(t, d, train.Params{Values: values{"trees": trees, "early_stopping_rounds": 0}})
 	fitted := d.Rows() - d.Valid
