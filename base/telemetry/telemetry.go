@@ -9,7 +9,6 @@ package telemetry
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -33,11 +32,9 @@ type Config struct {
 	// OTLP is the host:port of a collector that takes traces over gRPC; none
 	// are made when it is empty.
 	OTLP     string
-	Insecure bool    // OTLP without TLS
-	Sample   float64 // share of traces kept; 1 when 0
-	Log      io.Writer
-	LogLevel slog.Level
-	LogJSON  bool
+	Insecure bool         // OTLP without TLS
+	Sample   float64      // share of traces kept; 1 when 0
+	Logger   *slog.Logger // discards when nil
 }
 
 // Telemetry makes instruments and shows them.
@@ -50,7 +47,10 @@ type Telemetry struct {
 
 // New starts telemetry. Close ends it.
 func New(ctx context.Context, c Config) (*Telemetry, error) {
-	t := &Telemetry{registry: prometheus.NewRegistry(), log: newLogger(c)}
+	t := &Telemetry{registry: prometheus.NewRegistry(), log: c.Logger}
+	if t.log == nil {
+		t.log = slog.New(slog.DiscardHandler)
+	}
 	t.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if c.OTLP == "" {
 		return t, nil
@@ -74,17 +74,6 @@ func New(ctx context.Context, c Config) (*Telemetry, error) {
 	)
 	t.tracer = t.provider.Tracer("leat")
 	return t, nil
-}
-
-func newLogger(c Config) *slog.Logger {
-	if c.Log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	options := &slog.HandlerOptions{Level: c.LogLevel}
-	if c.LogJSON {
-		return slog.New(slog.NewJSONHandler(c.Log, options))
-	}
-	return slog.New(slog.NewTextHandler(c.Log, options))
 }
 
 // Log returns the logger of the process.

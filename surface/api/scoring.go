@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -63,9 +62,7 @@ func (a *API) score(w http.ResponseWriter, r *http.Request, buf *scratch) error 
 	if len(call.Key) > maxKey {
 		return fault.New(fault.Invalid, "the idempotency key is over %d bytes", maxKey)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), path.Timeout())
-	defer cancel()
-	reply, known, err := a.services.Scoring.Score(ctx, call, buf.reply[:0])
+	reply, known, err := a.services.Scoring.Score(r.Context(), call, buf.reply[:0])
 	buf.reply = reply
 	if err != nil {
 		return err

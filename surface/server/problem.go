@@ -3,9 +3,12 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/decide/limit"
 )
 
 // Problem is how the native API tells of an error: RFC 9457, with the kind,
@@ -89,7 +92,12 @@ func WriteProblem(w http.ResponseWriter, err error) {
 
 // SetRetryAfter says when to come back, for kinds that pass.
 func SetRetryAfter(h http.Header, err error) {
-	if fault.KindOf(err).Retryable() {
-		h.Set("Retry-After", "1")
+	if !fault.KindOf(err).Retryable() {
+		return
 	}
+	seconds := 1
+	if wait, ok := limit.After(err); ok {
+		seconds = max(1, int(math.Ceil(wait.Seconds())))
+	}
+	h.Set("Retry-After", strconv.Itoa(seconds))
 }

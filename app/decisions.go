@@ -1,0 +1,99 @@
+package app
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/leat-ai/leat/backends"
+	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/decide/record"
+	"github.com/leat-ai/leat/flow/deploy"
+	"github.com/leat-ai/leat/flow/deploy/resources"
+	"github.com/leat-ai/leat/flow/feature"
+	"github.com/leat-ai/leat/flow/feature/tables"
+	"github.com/leat-ai/leat/flow/monitor"
+	"github.com/leat-ai/leat/flow/registry"
+	"github.com/leat-ai/leat/guard/identity"
+	"github.com/leat-ai/leat/model"
+)
+
+func (a *App) openRecords(context.Context) (func(context.Context) error, error) {
+	w, err := record.Open(record.Options{Dir: filepath.Join(a.config.Home, "records")})
+	if err != nil {
+		return nil, err
+	}
+	a.records = w
+	a.sql.fresh = w
+	a.tel.Gauge("leat_records_dropped", "Decisions that were not recorded because the queue was full.",
+		func() float64 { return float64(w.Stats().Dropped) })
+	a.tel.Gauge("leat_records_queued_bytes", "Bytes of decisions that wait to be written.",
+		func() float64 { return float64(w.Stats().Queued) })
+	return func(context.Context) error { return w.Close() }, nil
+}
+
+// openModels makes what keeps models, features, resources and releases.
+func (a *App) openModels(context.Context) (func(context.Context) error, error) {
+	a.keys = identity.NewKeys(a.catalog, a.clock)
+	a.registry = registry.New(a.catalog, a.blobs, backends.Formats(), a.clock)
+	a.releases = deploy.New(a.catalog, a.clock)
+	a.resources = resources.New(a.catalog, a.clock)
+	a.features = tables.New(a.lake, a.sql)
+	a.signals = monitor.NewSignals(a.catalog, a.fired)
+	a.watch = newWatch(a)
+	return nil, nil
+}
+
+// openDecisions compiles the path of every endpoint that has a live release.
+// One that cannot be compiled is logged and left out: the others serve.
+func (a *App) openDecisions(ctx context.Context) (func(context.Context) error, error) {
+	a.router = decide.NewRouter(a.releases, decide.Deps{
+		Models: a.registry, Features: featureCompiler{a.features}, Recorder: a.records,
+		Observer: a.watch, Clock: a.clock, Log: a.log,
+	})
+	endpoints, err := a.releases.Endpoints(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range endpoints {
+		if err := a.serve(ctx, name); err != nil {
+			a.log.Error("an endpoint cannot be served", "endpoint", name, "error", err)
+		}
+	}
+	return func(context.Context) error { a.router.Close(); return nil }, nil
+}
+
+// serve puts the live release of an endpoint in place, and watches it.
+func (a *App) serve(ctx context.Context, endpoint string) error {
+	if err := a.router.Refresh(ctx, endpoint); err != nil {
+		return err
+	}
+	return a.watch.follow(ctx, endpoint)
+}
+
+// featureCompiler is the feature stage as the decision path sees it.
+type featureCompiler struct{ store *tables.Store }
+
+func (c featureCompiler) Compile(ctx context.Context, content deploy.Content) (decide.FeatureSet, error) {
+	set, err := c.store.ForServing(ctx, content.Features, content.Sources, content.Snapshots)
+	if err != nil {
+		return nil, err
+	}
+	return featureSet{set}, nil
+}
+
+// featureSet is a compiled set of features as the decision path sees it.
+type featureSet struct{ *feature.Set }
+
+func (s featureSet) Inputs() []model.Field {
+	fields := make([]model.Field, 0, len(s.Set.Inputs()))
+	for _, c := range s.Set.Inputs() {
+		fields = append(fields, model.Field{Name: c.Name, Type: c.Type})
+	}
+	return fields
+}
+
+func (s featureSet) Compute(ctx context.Context, in frame.Batch) (frame.Batch, []error, error) {
+	out, err := s.Set.Compute(ctx, in)
+	return out, nil, err
+}

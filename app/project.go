@@ -1,0 +1,179 @@
+package app
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing/fstest"
+	"time"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/flow/deploy"
+	"github.com/leat-ai/leat/flow/deploy/resources"
+	"github.com/leat-ai/leat/flow/monitor"
+	"github.com/leat-ai/leat/spec"
+)
+
+// project plans and applies what clients send.
+type project struct{ app *App }
+
+// parse reads files as a project; paths that leave it are refused.
+func (p project) parse(files map[string]string) ([]spec.Resource, error) {
+	tree := fstest.MapFS{}
+	for name, text := range files {
+		if path.Clean(name) != name || path.IsAbs(name) || strings.HasPrefix(name, "..") {
+			return nil, fault.New(fault.Invalid, "%q is no path inside a project", name)
+		}
+		tree[name] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
+	}
+	loaded, err := spec.LoadFS(tree, spec.Options{Environment: p.environment()})
+	if err != nil {
+		return nil, err
+	}
+	return loaded.Resources, nil
+}
+
+func (p project) environment() string {
+	if p.app.config.Env == "default" {
+		return ""
+	}
+	return p.app.config.Env
+}
+
+func (p project) Plan(ctx context.Context, files map[string]string) (spec.Plan, error) {
+	list, err := p.parse(files)
+	if err != nil {
+		return spec.Plan{}, err
+	}
+	return p.app.resources.Plan(ctx, p.app.config.Env, list)
+}
+
+func (p project) Apply(ctx context.Context, files map[string]string, by string) (resources.Applied, error) {
+	list, err := p.parse(files)
+	if err != nil {
+		return resources.Applied{}, err
+	}
+	applied, err := p.app.resources.Apply(ctx, p.app.config.Env, list, by)
+	if err != nil {
+		return applied, err
+	}
+	return applied, p.app.converge(ctx, by)
+}
+
+func (p project) List(ctx context.Context) ([]spec.Resource, error) {
+	return p.app.resources.List(ctx, p.app.config.Env)
+}
+
+// converge brings about what the resources in force ask for: a release where
+// an endpoint's resource or its model's alias is newer than what is live, the
+// timetables, the monitors. Doing it again changes nothing.
+func (a *App) converge(ctx context.Context, by string) error {
+	a.converging.Lock()
+	defer a.converging.Unlock()
+	list, err := a.resources.List(ctx, a.config.Env)
+	if err != nil {
+		return err
+	}
+	var mistakes fault.List
+	for _, e := range spec.All[*spec.Endpoint](list) {
+		err := a.release(ctx, e, list, by)
+		mistakes.Add(fault.Wrap(err, fault.KindOf(err), "endpoint %q", e.Name))
+	}
+	mistakes.Add(a.schedule(ctx, list))
+	a.monitors(list)
+	return mistakes.Err()
+}
+
+// release makes the release that an endpoint's resource asks for. Without a
+// version of its model there is nothing to serve yet, and nothing wrong.
+func (a *App) release(ctx context.Context, e *spec.Endpoint, list []spec.Resource, by string) error {
+	name, ref := resources.ModelRef(e.Model)
+	v, err := a.registry.Version(ctx, name, ref)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	content, err := resources.Compose(ctx, e, v, list, a.features)
+	if err != nil {
+		return err
+	}
+	live, err := a.releases.Live(ctx, e.Name)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	if err == nil && !a.asksForMore(live, content) {
+		return nil
+	}
+	if _, err := a.releases.Deploy(ctx, e.Name, content, by, "apply"); err != nil {
+		return err
+	}
+	return a.serve(ctx, e.Name)
+}
+
+// asksForMore tells whether a wanted content differs from the live one in what
+// the resource says. Which version is live is for deploys and rollbacks to
+// say: an apply does not undo them.
+func (a *App) asksForMore(live deploy.Release, wanted deploy.Content) bool {
+	same := live.Content
+	same.Decide, same.Limits, same.Record, same.Allow, same.SLO = wanted.Decide, wanted.Limits, wanted.Record, wanted.Allow, wanted.SLO
+	return deploy.Hash(same) != live.ID
+}
+
+// monitors starts a watcher for each monitor in force and ends those before.
+func (a *App) monitors(list []spec.Resource) {
+	if a.stopMonitors != nil {
+		a.stopMonitors()
+	}
+	ctx, stop := context.WithCancel(a.life)
+	a.stopMonitors = stop
+	w := &monitor.Watcher{Live: a.watch.live, Keep: a.watch.keep, Clock: a.clock, Log: a.log}
+	for _, m := range spec.All[*spec.Monitor](list) {
+		a.loops.Go(func() { w.Run(ctx, m) })
+	}
+}
+
+// endpoints changes and shows what is live.
+type endpoints struct{ app *App }
+
+func (e endpoints) Path(name string) (*decide.Path, error) { return e.app.router.Path(name) }
+
+func (e endpoints) Endpoints() []string { return e.app.router.Endpoints() }
+
+// Rollback returns once the earlier release is served.
+func (e endpoints) Rollback(ctx context.Context, endpoint, to, by string) (deploy.Release, error) {
+	r, err := e.app.releases.Rollback(ctx, endpoint, to, by)
+	if err != nil {
+		return r, err
+	}
+	return r, e.app.serve(ctx, endpoint)
+}
+
+// revision is the revision of the repository that a folder is in, with + when
+// there are changes in it, or "" when there is none.
+func revision(ctx context.Context, dir string) string {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	git := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...)
+		cmd.Env = append(os.Environ(), "GIT_OPTIONAL_LOCKS=0")
+		text, err := cmd.Output()
+		return strings.TrimSpace(string(text)), err
+	}
+	if _, err := os.Stat(filepath.Join(dir, ".git")); err != nil {
+		return ""
+	}
+	head, err := git("rev-parse", "--short=12", "HEAD")
+	if err != nil {
+		return ""
+	}
+	if changes, err := git("status", "--porcelain"); err == nil && changes != "" {
+		head += "+"
+	}
+	return head
+}

@@ -1,0 +1,144 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/leat-ai/leat/backends"
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/flow/ingest"
+	"github.com/leat-ai/leat/flow/monitor"
+	"github.com/leat-ai/leat/flow/retrain"
+	"github.com/leat-ai/leat/pattern/batch"
+	"github.com/leat-ai/leat/spec"
+	"github.com/leat-ai/leat/work"
+)
+
+// kindIngest is the kind of a run that reads one source.
+const kindIngest = "ingest"
+
+// openRuns defines every kind of run and lets the engine go on with what a
+// former process left.
+func (a *App) openRuns(ctx context.Context) (func(context.Context) error, error) {
+	e, err := work.Open(ctx, work.Config{URL: a.config.Work, Logger: a.log, Clock: a.clock})
+	if err != nil {
+		return nil, err
+	}
+	a.runs = e
+	a.defineIngest()
+	batch.Define(e, batch.Deps{
+		Releases: batch.Router(a.router, a.releases), Lake: a.lake, Files: fileOpener{a.ingester}, Recorder: a.records,
+		Watch: batchWatch{a}, Clock: a.clock, Root: a.ingester.Root, Scratch: filepath.Join(a.scratch(), "batch"),
+	})
+	retrain.Define(e, retrain.Deps{
+		Lake: a.lake, Features: a.features, Ingests: a.ingester, Batches: batchRuns{e}, Registry: a.registry,
+		Releases: a.releases, Blobs: a.blobs, Trainer: backends.Trainer, Deployed: a.serve,
+		Version: Version, Code: revision(ctx, a.ingester.Root),
+	})
+	if err := e.Launch(ctx); err != nil {
+		return nil, err
+	}
+	return e.Close, nil
+}
+
+func (a *App) defineIngest() {
+	work.Define(a.runs, kindIngest, func(ctx context.Context, r *work.Run, src spec.Source) (ingest.Result, error) {
+		return work.Step(r, "ingest "+src.Name, work.StepOptions{}, func(ctx context.Context, pr *work.Progress) (ingest.Result, error) {
+			return a.ingester.Run(ctx, src, r.ID(), retrain.IngestProgress(pr))
+		})
+	}, work.OnePerName())
+}
+
+// starter begins the run of a resource in force.
+type starter struct{ app *App }
+
+// Start begins a run on behalf of somebody and returns its id.
+func (s starter) Start(ctx context.Context, kind spec.Kind, name, by string) (string, error) {
+	return s.app.start(ctx, kind, name, work.By(by))
+}
+
+func (a *App) start(ctx context.Context, kind spec.Kind, name string, opts ...work.StartOption) (string, error) {
+	list, err := a.resources.List(ctx, a.config.Env)
+	if err != nil {
+		return "", err
+	}
+	switch kind {
+	case spec.KindSource:
+		if src, ok := spec.Find[*spec.Source](list, name); ok {
+			return a.runs.Start(ctx, kindIngest, name, *src, opts...)
+		}
+	case spec.KindBatch:
+		if b, ok := spec.Find[*spec.Batch](list, name); ok {
+			return batch.Start(ctx, a.runs, *b, opts...)
+		}
+	case spec.KindPipeline:
+		return retrain.Start(ctx, a.runs, name, list, opts...)
+	default:
+		return "", fault.New(fault.Invalid, "a %s is not something to run", kind)
+	}
+	return "", fault.New(fault.NotFound, "no %s is called %q", kind, name).Hint("is the project applied? `leat apply`")
+}
+
+// startOnSignal starts a pipeline because a monitor fired. Readings of one
+// look have one time, so they start it once.
+func (a *App) startOnSignal(ctx context.Context, pipeline string, r monitor.Reading) {
+	id := fmt.Sprintf("%s-on-%s-%d", pipeline, r.Monitor, r.End.UnixMicro())
+	if _, err := a.start(ctx, spec.KindPipeline, pipeline, work.ID(id), work.By("monitor/"+r.Monitor)); err != nil {
+		a.log.Error("a signal could not start a pipeline", "pipeline", pipeline, "error", err)
+	}
+}
+
+// batchRuns lets a pipeline score a batch as a run of its own.
+type batchRuns struct{ engine *work.Engine }
+
+func (b batchRuns) Score(ctx context.Context, s spec.Batch, id, by string) error {
+	if _, err := batch.Start(ctx, b.engine, s, work.ID(id), work.By(by)); err != nil {
+		return err
+	}
+	status, err := b.engine.Wait(ctx, id)
+	if err != nil {
+		return err
+	}
+	return status.Err()
+}
+
+// fileOpener reads files that are not Parquet for batches.
+type fileOpener struct{ ingester *ingest.Ingester }
+
+func (o fileOpener) Open(ctx context.Context, from string) (frame.Reader, error) {
+	return o.ingester.Read(ctx, from)
+}
+
+// schedule puts the timetables of the resources in force, and takes those away
+// that are not any more.
+func (a *App) schedule(ctx context.Context, list []spec.Resource) error {
+	var mistakes fault.List
+	wanted := map[string]bool{}
+	set := func(kind spec.Kind, name, at string) {
+		key := string(kind) + "/" + name
+		wanted[key] = at != ""
+		mistakes.Add(a.runs.Schedule(ctx, key, at, func(ctx context.Context, due time.Time) error {
+			_, err := a.start(ctx, kind, name, work.ID(work.ScheduledID(key, due)), work.By("schedule"))
+			return err
+		}))
+	}
+	for _, s := range spec.All[*spec.Source](list) {
+		set(spec.KindSource, s.Name, s.Schedule)
+	}
+	for _, p := range spec.All[*spec.Pipeline](list) {
+		set(spec.KindPipeline, p.Name, p.On.Schedule)
+	}
+	for _, b := range spec.All[*spec.Batch](list) {
+		set(spec.KindBatch, b.Name, b.Schedule)
+	}
+	for key := range a.scheduled {
+		if !wanted[key] {
+			mistakes.Add(a.runs.Schedule(ctx, key, "", nil))
+		}
+	}
+	a.scheduled = wanted
+	return mistakes.Err()
+}

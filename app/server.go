@@ -1,0 +1,100 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"syscall"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/pattern/realtime"
+	"github.com/leat-ai/leat/surface/api"
+	"github.com/leat-ai/leat/surface/client"
+	"github.com/leat-ai/leat/surface/compat/oip"
+	"github.com/leat-ai/leat/surface/server"
+)
+
+func (a *App) openServer(ctx context.Context) (func(context.Context) error, error) {
+	s, err := server.New(a.config.Server, a.keys, a.tel)
+	if err != nil {
+		return nil, err
+	}
+	a.server = s
+	scoring := realtime.New(a.router, decide.NewLedger(a.catalog, a.clock, 0), a.clock)
+	api.New(s, api.Services{
+		Version: Version, Project: project{a}, Starter: starter{a}, Runs: a.runs, Registry: a.registry,
+		Releases: a.releases, Endpoints: endpoints{a}, Scoring: scoring, Data: a.sql, Decisions: decisions{a},
+		Signals: a.signals, Keys: a.keys, Checks: a.checks,
+	})
+	oip.Register(s, oip.Services{Version: Version, Scoring: scoring, Endpoints: endpoints{a}})
+	s.Handle("GET /metrics", a.tel.Handler())
+	a.client, err = client.New("http://localhost", client.Options{Transport: within{s.Handler()}})
+	if err != nil || a.config.Silent {
+		return nil, err
+	}
+	if err := s.Start(ctx); err != nil {
+		return nil, err
+	}
+	return s.Stop, a.tellAddress()
+}
+
+// checks says how the parts are.
+func (a *App) checks(ctx context.Context) []api.Check {
+	checks := []api.Check{a.checkCatalog(ctx), a.checkDisk(), a.checkRecords()}
+	declared, err := (project{a}).List(ctx)
+	if err != nil {
+		return checks
+	}
+	return append(checks, a.checkEndpoints(ctx, declared)...)
+}
+
+func (a *App) checkCatalog(ctx context.Context) api.Check {
+	c := api.Check{Name: "catalog", OK: true, Note: string(a.catalog.Dialect())}
+	if err := a.catalog.SQL().PingContext(ctx); err != nil {
+		c.OK, c.Note, c.Hint = false, err.Error(), "is the database reachable?"
+	}
+	return c
+}
+
+// lowDisk is how many free bytes are too few.
+const lowDisk = 200 << 20
+
+func (a *App) checkDisk() api.Check {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(a.config.Home, &s); err != nil {
+		return api.Check{Name: "disk", Note: err.Error()}
+	}
+	free := s.Bavail * uint64(s.Bsize)
+	home, _ := filepath.Abs(a.config.Home)
+	return api.Check{Name: "disk", OK: free > lowDisk, Note: fmt.Sprintf("%d MiB free below %s", free>>20, home), Hint: "make room"}
+}
+
+func (a *App) checkRecords() api.Check {
+	s := a.records.Stats()
+	c := api.Check{Name: "records", OK: s.Failed == 0, Hint: "see the server's log; restart it once there is room",
+		Note: fmt.Sprintf("%d recorded, %d dropped, %d failed", s.Recorded, s.Dropped, s.Failed)}
+	return c
+}
+
+// within is a transport that calls a handler of this process.
+type within struct{ handler http.Handler }
+
+func (t within) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := newAnswer(r)
+	go w.serve(t.handler)
+	select {
+	case <-w.started:
+		return w.response, nil
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+func endpointProblem(err error) string {
+	if hint := fault.HintOf(err); hint != "" {
+		return err.Error() + "; " + hint
+	}
+	return err.Error()
+}

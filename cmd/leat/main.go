@@ -1,0 +1,21 @@
+// Command leat is Leat: everything in one binary. See `leat --help`.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/leat-ai/leat/app"
+	"github.com/leat-ai/leat/surface/cli"
+)
+
+func main() {
+	os.Exit(cli.Main(context.Background(), cli.Program{
+		Version: app.Version,
+		Args:    os.Args[1:],
+		In:      os.Stdin,
+		Out:     os.Stdout,
+		Err:     os.Stderr,
+		Start:   app.StartFor,
+	}))
+}
