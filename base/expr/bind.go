@@ -162,7 +162,7 @@ func (b *binder) unary(n *unary) (*bound, error) {
 	case frame.Int:
 		return op(frame.Int, map1(ints, ints, func(a int64) (int64, bool) { return -a, a != math.MinInt64 }), x), nil
 	}
-	return nil, b.fail(n.at(), "- takes a number, not a %s", x.typ)
+	return nil, b.fail(n.at(), "- takes a number, not %s", a(x.typ))
 }
 
 func (b *binder) binary(n *binary) (*bound, error) {
@@ -207,18 +207,18 @@ func (b *binder) condition(x *bound, word string) (*bound, error) {
 	case "":
 		return retyped(x, frame.Bool), nil
 	}
-	return nil, b.fail(x.at, "%s takes a bool, not a %s", word, x.typ).Hint("compare the value with another")
+	return nil, b.fail(x.at, "%s takes a bool, not %s", word, a(x.typ)).Hint("compare the value with another")
 }
 
 func (b *binder) concat(n *binary, x, y *bound) (*bound, error) {
 	args := []*bound{x, y}
-	for i, a := range args {
-		switch a.typ {
+	for i, arg := range args {
+		switch arg.typ {
 		case frame.String:
 		case "":
-			args[i] = retyped(a, frame.String)
+			args[i] = retyped(arg, frame.String)
 		default:
-			return nil, b.fail(n.at(), "|| joins strings, not a %s", a.typ).Hint("write cast(x as string)")
+			return nil, b.fail(n.at(), "|| joins strings, not %s", a(arg.typ)).Hint("write cast(x as string)")
 		}
 	}
 	return op(frame.String, map2(texts, texts, texts, sure2(func(a, b string) string { return a + b })), args...), nil
@@ -228,9 +228,9 @@ func (b *binder) arithmetic(n *binary, x, y *bound) (*bound, error) {
 	if x.typ == frame.Date || y.typ == frame.Date {
 		return b.dateArithmetic(n, x, y)
 	}
-	for _, a := range []*bound{x, y} {
-		if a.typ != "" && a.typ != frame.Int && a.typ != frame.Double {
-			return nil, b.fail(n.at(), "%s takes numbers, not a %s", n.op, a.typ).Hint("%s", arithmeticHint(a.typ, n.op))
+	for _, arg := range []*bound{x, y} {
+		if t := arg.typ; t != "" && t != frame.Int && t != frame.Double {
+			return nil, b.fail(n.at(), "%s takes numbers, not %s", n.op, a(t)).Hint("%s", arithmeticHint(t, n.op))
 		}
 	}
 	if n.op != "/" && x.typ == frame.Int && y.typ == frame.Int {
@@ -425,7 +425,7 @@ func (b *binder) when(n *when) (*bound, error) {
 // choose picks the value of the first condition that holds; there is one value
 // more than there are conditions.
 func (b *binder) choose(at int, conds, values []*bound) (*bound, error) {
-	values, t, err := b.unify("choose between", at, values)
+	values, t, err := b.unify(choosing, at, values)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func (b *binder) as(x *bound, t frame.Type) (*bound, error) {
 	case x.typ == "":
 		return retyped(x, t), nil
 	case !fits(x, t):
-		return nil, b.fail(x.at, "a %s stands where a %s should", x.typ, t).Hint("write cast(x as %s)", t)
+		return nil, b.fail(x.at, "%s stands where %s should", a(x.typ), a(t)).Hint("write cast(x as %s)", t)
 	case x.value == nil:
 		z := op(t, conversions[pair{x.typ, t}], x)
 		z.at = x.at
@@ -41,7 +41,7 @@ func (b *binder) as(x *bound, t frame.Type) (*bound, error) {
 	}
 	v, ok := convert(*x.value, t)
 	if !ok && x.value.Valid {
-		return nil, b.fail(x.at, "%s is not a %s", x.value.Text(), t).Hint("%s", temporalHint)
+		return nil, b.fail(x.at, "%s is not %s", x.value.Text(), a(t)).Hint("%s", temporalHint)
 	}
 	z := constant(v)
 	z.at = x.at
@@ -55,7 +55,7 @@ func (b *binder) unify(verb string, at int, xs []*bound) ([]*bound, frame.Type, 
 	for _, x := range xs {
 		next, ok := common(t, x)
 		if !ok {
-			return nil, "", b.fail(at, "cannot %s a %s and a %s", verb, t, x.typ).Hint("%s", unifyHint(t, x.typ))
+			return nil, "", b.fail(at, "cannot %s %s and %s", verb, a(t), a(x.typ)).Hint("%s", unifyHint(verb, t, x.typ))
 		}
 		t = next
 	}
@@ -65,7 +65,7 @@ func (b *binder) unify(verb string, at int, xs []*bound) ([]*bound, frame.Type, 
 	out := make([]*bound, len(xs))
 	for i, x := range xs {
 		if !fits(x, t) {
-			return nil, "", b.fail(at, "cannot %s a %s and a %s", verb, x.typ, t).Hint("%s", unifyHint(x.typ, t))
+			return nil, "", b.fail(at, "cannot %s %s and %s", verb, a(x.typ), a(t)).Hint("%s", unifyHint(verb, x.typ, t))
 		}
 		var err error
 		if out[i], err = b.as(x, t); err != nil {
@@ -92,15 +92,26 @@ func common(t frame.Type, x *bound) (frame.Type, bool) {
 	return "", false
 }
 
-func unifyHint(a, b frame.Type) string {
-	if a == frame.String || b == frame.String {
-		other := a
-		if other == frame.String {
-			other = b
-		}
-		if other == frame.Int || other == frame.Double {
-			return "write the number without quotes, or cast(x as " + string(other) + ")"
-		}
+func unifyHint(verb string, x, y frame.Type) string {
+	if x != frame.String {
+		x, y = y, x
+	}
+	if x == frame.String && (y == frame.Int || y == frame.Double) && verb != choosing {
+		return "write the number without quotes, or cast(x as " + string(y) + ")"
 	}
 	return "write cast(x as type) to have both of one type"
+}
+
+// choosing is what case, if and coalesce do with their values.
+const choosing = "choose between"
+
+// a is a type with its article, for sentences.
+func a(t frame.Type) string {
+	switch t {
+	case "":
+		return "NULL"
+	case frame.Int:
+		return "an int"
+	}
+	return "a " + string(t)
 }

@@ -43,7 +43,7 @@ func (b *binder) castTo(x *bound, t frame.Type, at int) (*bound, error) {
 	}
 	run, ok := conversions[pair{x.typ, t}]
 	if !ok {
-		return nil, b.fail(at, "a %s cannot be cast to %s", x.typ, t).Hint("%s", castHint(x.typ, t))
+		return nil, b.fail(at, "%s cannot be cast to %s", a(x.typ), t).Hint("%s", castHint(x.typ, t))
 	}
 	return op(t, run, x), nil
 }
@@ -53,7 +53,7 @@ func castHint(from, to frame.Type) string {
 		return "write epoch(t) for seconds since 1970"
 	}
 	if to == frame.Timestamp || to == frame.Date {
-		return "only a string, a date or a timestamp can become a " + string(to)
+		return "only a string, a date or a timestamp can become " + a(to)
 	}
 	return "cast to string first"
 }

@@ -36,6 +36,7 @@
 //
 // The same row gives the same value, bit for bit, in a batch of any size and
 // at any place in it: every kernel reads one row at a time and sums nothing.
+// (Between kinds of processors, exp and power may differ in the last bit.)
 // Source, depth and number of parts of an expression are bounded, and
 // evaluation takes memory by the size of the expression, not of the batch,
 // besides the result itself. A Program is immutable and safe for many

@@ -323,7 +323,7 @@ func (b *binder) regexp(c *call) (*bound, error) {
 
 func choiceFunctions() map[string]function {
 	return map[string]function{
-		"coalesce": {usage: "coalesce(x, y, …)", doc: "the first value that is not NULL", bind: several(1, "choose between", func(t frame.Type) kernel {
+		"coalesce": {usage: "coalesce(x, y, …)", doc: "the first value that is not NULL", bind: several(1, choosing, func(t frame.Type) kernel {
 			return perType(t, coalesceKernel(ints), coalesceKernel(doubles), coalesceKernel(bools), coalesceKernel(texts))
 		})},
 		"least":    {usage: "least(x, y, …)", doc: "the least of the values that are not NULL", bind: several(1, "compare", extreme("<"))},

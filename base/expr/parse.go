@@ -397,7 +397,7 @@ func (p *parser) temporal(kind string, text token) (node, error) {
 	at := p.tok.at
 	v, ok := convert(String(text.text), frame.Type(kind))
 	if !ok {
-		return nil, p.fail(text.at, "'%s' is not a %s", text.text, kind).Hint("%s", temporalHint)
+		return nil, p.fail(text.at, "'%s' is not %s", text.text, a(frame.Type(kind))).Hint("%s", temporalHint)
 	}
 	p.tok = text
 	return &literal{pos(at), v}, p.advance()
