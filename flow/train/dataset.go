@@ -74,7 +74,7 @@ func pickFromBatch(ctx context.Context, b frame.Batch, columns []string, rows []
 	filter := mask.NewArray()
 	defer filter.Release()
 	part, err := compute.FilterRecordBatch(ctx, narrow, filter, compute.DefaultFilterOptions())
-	return part, fault.Wrap(err, fault.Internal, "rows cannot be picked out of a batch")
+	return part, fault.Wrap(err, fault.KindOf(err), "rows cannot be picked out of a batch")
 }
 
 // project returns the batch with the named columns that it has.

@@ -17,6 +17,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -61,7 +62,7 @@ func (s *search) refit(ctx context.Context, best *result) (*train.Artifact, erro
 	all.Valid = 0
 	values := maps.Clone(best.values)
 	if best.rounds > 0 {
-		values[rounds], values[patience] = float64(best.rounds), 0
+		values[rounds], values[patience] = math.Round(float64(best.rounds)*s.plan.growth()), 0
 	}
 	p := s.params
 	p.Values, p.Progress = values, nil

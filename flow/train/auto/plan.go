@@ -55,6 +55,13 @@ func newPlan(d *train.Dataset, seed int64) *plan {
 	return &plan{folds: []fold{f}, words: words}
 }
 
+// growth is by how much more rounds all rows are worth than those that were
+// fitted while searching: as many times as there are more rows, within bounds.
+func (p *plan) growth() float64 {
+	f := p.folds[0]
+	return min(1+float64(len(f.judge))/float64(len(f.fit)), 1.25)
+}
+
 func crossValidation(n, k int, seed int64) *plan {
 	k = min(k, n)
 	order := rand.New(rand.NewPCG(uint64(seed), 0xf01d)).Perm(n)

@@ -116,7 +116,7 @@ func (s *search) tryAll(ctx context.Context) error {
 
 // quick adds a large rate, with which settings are compared in few rounds.
 func quick(values map[string]float64) map[string]float64 {
-	return with(values, map[string]float64{rate: 0.1, rounds: 400, patience: 20})
+	return with(values, map[string]float64{rate: 0.1, rounds: 250, patience: 20})
 }
 
 func with(values, changes map[string]float64) map[string]float64 {
@@ -142,7 +142,7 @@ func (s *search) refine(ctx context.Context) error {
 			return map[string]float64{leaves: math.Ceil(now[leaves] * 1.6)}
 		},
 		func(map[string]float64) map[string]float64 {
-			return map[string]float64{rate: 0.03, rounds: 2000, patience: 60}
+			return map[string]float64{rate: 0.05, rounds: 800, patience: 40}
 		},
 	} {
 		now := with(map[string]float64{columnPart: 1}, s.best(treesFamily).values)
