@@ -119,10 +119,24 @@ func (b *bucket) Put(ctx context.Context, name string, r io.Reader, fresh bool) 
 		}
 		return fault.Wrap(failed, kind, "what was to be stored as %q could not be read", name)
 	}
-	if err != nil && fresh && gcerrors.Code(err) == gcerrors.FailedPrecondition {
+	if err != nil && fresh && b.taken(ctx, err, name) {
 		return fault.New(fault.Conflict, "object %q exists already", name)
 	}
 	return b.fault(err, name)
+}
+
+// taken tells whether a fresh name could not be had because it exists. A
+// service may say so before it has read the object, and hang up; then its
+// answer is lost, and it is asked.
+func (b *bucket) taken(ctx context.Context, err error, name string) bool {
+	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
+		return true
+	}
+	if status, _ := b.service.Reply(err); status != 0 {
+		return false
+	}
+	exists, err := b.cdk.Exists(ctx, b.prefix+name)
+	return err == nil && exists
 }
 
 // guard remembers the failure of an upload's reader and ends the upload: the

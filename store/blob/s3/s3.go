@@ -103,6 +103,7 @@ func Open(ctx context.Context, c Config) (blob.Bucket, error) {
 	}
 	client := s3.NewFromConfig(loaded, func(o *s3.Options) {
 		o.UsePathStyle = c.PathStyle
+		o.DisableLogOutputChecksumValidationSkipped = true // it is so for every object of several parts
 		if c.Endpoint != "" {
 			o.BaseEndpoint = aws.String(c.Endpoint)
 		}
