@@ -17,11 +17,12 @@
 //   - Chunks depend on the content alone, rows keep their order, and a step
 //     done twice gives the same bytes: a resumed run leaves what an
 //     uninterrupted one leaves, and a run that never ends leaves nothing
-//     visible. A target table may stand there empty.
+//     visible.
 //   - The commit replaces what an earlier run left in the target; in the lake
 //     that stays readable at its snapshot.
-//   - A row that fails does not end the run: it is left out of the target and
-//     kept, with the reason, in the side table "<target>__failed".
+//   - A row that fails, or of a file cannot be read, does not end the run: it
+//     is left out of the target and kept, with the reason, in the side table
+//     "<target>__failed".
 //   - Memory is bounded by the number of workers, a batch and a row group.
 package batch
 
@@ -36,6 +37,7 @@ import (
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/decide"
 	"github.com/leat-ai/leat/decide/record"
+	"github.com/leat-ai/leat/flow/ingest"
 	"github.com/leat-ai/leat/flow/lake"
 	"github.com/leat-ai/leat/model"
 	"github.com/leat-ai/leat/spec"
@@ -66,22 +68,18 @@ type Releases interface {
 	Pin(ctx context.Context, release string) (Decider, error)
 }
 
-// Opener reads files that are not Parquet: ingest.
-type Opener interface {
-	Open(ctx context.Context, from string) (frame.Reader, error)
-}
-
 // Recorder keeps that a run has decided: decide/record.
 type Recorder interface {
 	Run(ctx context.Context, r record.Run) error
 }
 
 // Deps is what batch runs work with. Lake is needed for names that begin with
-// lake://, Files for sources that are not Parquet; Recorder may be nil.
+// lake://, Ingest for sources that are not local Parquet files; Recorder may be
+// nil.
 type Deps struct {
 	Releases Releases
 	Lake     *lake.Lake
-	Files    Opener
+	Ingest   *ingest.Ingester // how files are opened; its Sink and Ledger are not used
 	Recorder Recorder
 	Clock    clock.Clock // clock.System when nil
 	// Root is the folder that relative names of files start from.
@@ -159,8 +157,8 @@ func attempts() work.StepOptions {
 
 // run is one life of a run.
 func (d Deps) run(ctx context.Context, r *work.Run, b spec.Batch) (Report, error) {
-	p, err := work.Step(r, "plan", attempts(), func(ctx context.Context, _ *work.Progress) (plan, error) {
-		return d.plan(ctx, r.ID(), b)
+	p, err := work.Step(r, "plan", attempts(), func(ctx context.Context, progress *work.Progress) (plan, error) {
+		return d.plan(ctx, r.ID(), b, progress)
 	})
 	if err != nil {
 		return Report{}, err
@@ -173,6 +171,13 @@ func (d Deps) run(ctx context.Context, r *work.Run, b spec.Batch) (Report, error
 	parts, err := work.Parallel(r, "score", p.Chunks, work.ParallelOptions{StepOptions: attempts(), Workers: d.Workers}, j.score)
 	if err != nil {
 		return Report{}, err
+	}
+	if len(p.Unreadable) > 0 {
+		unreadable, err := work.Step(r, "unreadable", attempts(), j.unreadable)
+		if err != nil {
+			return Report{}, err
+		}
+		parts = append(parts, unreadable)
 	}
 	report, err := work.Step(r, "commit", attempts(), func(ctx context.Context, _ *work.Progress) (Report, error) {
 		return j.commit(ctx, parts)

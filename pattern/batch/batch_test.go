@@ -329,7 +329,9 @@ func TestARunThatFailedGoesOn(t *testing.T) {
 	if !fault.Is(err, fault.Full) {
 		t.Fatalf("%v", err)
 	}
-	compare(t, h, "t", "")
+	if _, err := h.lake.Table(t.Context(), "t"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("a run that failed left its target visible: %v", err)
+	}
 	h.fake.live.Store(5)
 	if err := h.engine.Retry(t.Context(), "r"); err != nil {
 		t.Fatal(err)
@@ -343,6 +345,44 @@ func TestARunThatFailedGoesOn(t *testing.T) {
 	compare(t, h, "t__failed", failed)
 	if calls != 8 { // six chunks, and the two that failed
 		t.Errorf("%d calls of the path", calls)
+	}
+}
+
+func TestTextFilesAreIngestedFirst(t *testing.T) {
+	h := newHome(t, t.TempDir(), 2)
+	var b strings.Builder
+	b.WriteString("id,amount,country\n")
+	for i := range 3000 {
+		switch {
+		case i == 1500:
+			b.WriteString("1500,\n") // a cell is missing
+		case i%100 == 7:
+			fmt.Fprintf(&b, "%d,-1,DE\n", i)
+		default:
+			fmt.Fprintf(&b, "%d,%d,CH\n", i, i%200)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(h.dir, "in.csv"), []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	report, err := h.run(t.Context(), spec.Batch{From: "in.csv", To: "out.csv", Key: "id"}, work.ID("r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Rows != 2969 || report.Failed != 31 {
+		t.Errorf("%+v", report)
+	}
+	if got := contents(t, h, filepath.Join(h.dir, "out.csv")); !strings.HasPrefix(got, "0|r/0|0|pass|1\n1|r/1|1|pass|1\n") {
+		t.Errorf("rows: %.200s", got)
+	}
+	failed := contents(t, h, filepath.Join(h.dir, report.FailedOutput))
+	lines := strings.Split(strings.TrimSpace(failed), "\n")
+	if last := lines[len(lines)-1]; len(lines) != 31 || !strings.HasPrefix(last, "|") || !strings.Contains(last, "in.csv:1502") {
+		t.Errorf("failed rows: %s", failed)
+	}
+	left, err := os.ReadDir(h.deps.Scratch)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left in the scratch folder: %v, %v", left, err)
 	}
 }
 

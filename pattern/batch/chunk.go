@@ -157,43 +157,6 @@ func (s *scorer) release(n int) arrow.Array {
 	return array.NewSlice(s.releases, 0, int64(n))
 }
 
-// reject writes the rows that failed, with the reason.
-func (s *scorer) reject(ctx context.Context, in frame.Batch, a *decide.Answer) (err error) {
-	if s.failed == nil {
-		if err := s.job.failures.Prepare(ctx); err != nil {
-			return err
-		}
-		if s.failed, err = s.job.failures.Stage(ctx, s.index); err != nil {
-			return err
-		}
-	}
-	var key arrow.Array
-	if name := s.job.plan.Key; name != "" {
-		key = in.Column(frame.Index(in.Schema(), name))
-	}
-	b := array.NewRecordBuilder(memory.DefaultAllocator, s.job.rejects)
-	defer b.Release()
-	text := func(i int, v string) { b.Field(i).(*array.StringBuilder).Append(v) }
-	for i, rowErr := range a.Errors {
-		if rowErr == nil {
-			continue
-		}
-		b.Field(0).(*array.Int64Builder).Append(s.at + int64(i))
-		if key == nil || key.IsNull(i) {
-			b.Field(1).AppendNull()
-		} else {
-			text(1, key.ValueStr(i))
-		}
-		text(2, string(fault.KindOf(rowErr)))
-		text(3, rowErr.Error())
-		text(4, s.job.plan.Release)
-		text(5, s.job.run)
-	}
-	rows := b.NewRecordBatch()
-	defer rows.Release()
-	return s.failed.Write(rows)
-}
-
 // finish ends the files of the chunk.
 func (s *scorer) finish(ctx context.Context) (p part, err error) {
 	if s.out != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/flow/ingest"
 	"github.com/leat-ai/leat/flow/lake"
 	"github.com/leat-ai/leat/model"
 	"github.com/leat-ai/leat/pattern/batch"
@@ -127,7 +128,7 @@ func open(ctx context.Context, dir string, fake *releases, workers int) (*home, 
 		return nil, err
 	}
 	h := &home{dir: dir, lake: l, engine: e, fake: fake, deps: batch.Deps{
-		Releases: fake, Lake: l, Root: dir, Scratch: filepath.Join(dir, "scratch"), Workers: workers,
+		Releases: fake, Lake: l, Ingest: &ingest.Ingester{}, Root: dir, Scratch: filepath.Join(dir, "scratch"), Workers: workers,
 	}}
 	batch.Define(e, h.deps)
 	return h, e.Launch(ctx)

@@ -43,7 +43,7 @@ func (s staging) Clean() error { return os.RemoveAll(s.dir()) }
 // temporary marks files that are being written.
 const temporary = ".temp-"
 
-func (s staging) stage(ctx context.Context, index int, f format) (PartWriter, error) {
+func (s staging) stage(ctx context.Context, stem string, f format) (*stagedPart, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -54,13 +54,15 @@ func (s staging) stage(ctx context.Context, index int, f format) (PartWriter, er
 	if err != nil {
 		return nil, writeFault(err, s.target)
 	}
-	w := &stagedPart{staging: s, stem: fmt.Sprintf("part-%06d", index), ext: f.ext(), file: file, digest: sha256.New()}
+	w := &stagedPart{staging: s, stem: stem, ext: f.ext(), file: file, digest: sha256.New()}
 	if w.rows, err = f.open(io.MultiWriter(file, w.digest), s.schema); err != nil {
 		w.Abort()
 		return nil, err
 	}
 	return w, nil
 }
+
+func partName(index int) string { return fmt.Sprintf("part-%06d", index) }
 
 // stagedPart writes one file, named at the end by its content.
 type stagedPart struct {
@@ -120,7 +122,7 @@ func (s *fileSink) Prepare(context.Context) error {
 }
 
 func (s *fileSink) Stage(ctx context.Context, index int) (PartWriter, error) {
-	return s.stage(ctx, index, s.format)
+	return s.stage(ctx, partName(index), s.format)
 }
 
 // Commit puts the parts together and renames the result onto the target. Done
@@ -200,7 +202,7 @@ func (s *folderSink) owner() (string, error) {
 }
 
 func (s *folderSink) Stage(ctx context.Context, index int) (PartWriter, error) {
-	return s.stage(ctx, index, parquetFormat{})
+	return s.stage(ctx, partName(index), parquetFormat{})
 }
 
 // Commit writes the manifest into the staging folder and puts that in the

@@ -4,56 +4,84 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/flow/ingest"
+	"github.com/leat-ai/leat/spec"
+	"github.com/leat-ai/leat/work"
 )
 
-// imported is a source of files that cannot be read in parts (CSV, JSON
-// lines). The plan reads them once, in order, and leaves them as Parquet files
-// in the scratch folder of the run, which the chunks are then read from.
+// imported is a source of files that cannot be read in parts where they are:
+// CSV, JSON lines, anything in a bucket. The plan ingests them, once, into
+// Parquet files in the scratch folder of the run, which the chunks are then
+// read from.
 type imported struct {
-	opener Opener
-	from   string
-	dir    string
-	pin    string
+	ingester ingest.Ingester // a copy, with a sink of its own
+	from     string
+	run      string
+	dir      string
+	pin      string
+	progress *work.Progress
 }
 
-// importRows is how many rows an imported file has.
-const importRows = 8 * DefaultChunk
+// importedTable is the name under which ingest knows the rows.
+const importedTable = "rows"
 
 func (s imported) Plan(ctx context.Context, rows int64) (Content, error) {
 	if err := errors.Join(os.RemoveAll(s.dir), os.MkdirAll(s.dir, 0o700)); err != nil {
 		return Content{}, writeFault(err, s.dir)
 	}
-	r, err := s.opener.Open(ctx, s.from)
-	if err != nil {
+	sink := &importSink{dir: s.dir, tables: map[string]*importTable{}}
+	s.ingester.Sink, s.ingester.Ledger, s.ingester.Scratch = sink, nil, s.dir
+	if _, err := s.ingester.Run(ctx, spec.Source{Name: importedTable, From: s.from, Mode: "replace"}, s.run, s.report()); err != nil {
 		return Content{}, err
 	}
-	paths, err := s.copy(ctx, r)
-	if err != nil {
-		return Content{}, errors.Join(err, r.Close())
+	table := sink.tables[importedTable]
+	if table == nil {
+		return Content{}, fault.New(fault.NotFound, "there is nothing in %q", s.from)
 	}
-	columns, err := frame.ColumnsOf(r.Schema())
-	if err = errors.Join(err, r.Close()); err != nil {
+	var c Content
+	var err error
+	if c.Columns, err = frame.ColumnsOf(table.schema); err != nil {
 		return Content{}, err
 	}
-	c := Content{Columns: columns}
+	if bad := sink.tables[ingest.QuarantineTable(importedTable)]; bad != nil {
+		c.Unreadable = bad.committed
+	}
+	return cutFiles(c, table.committed, rows)
+}
+
+// report turns bytes of the input into progress of the step.
+func (s imported) report() func(ingest.Progress) {
+	var before int64
+	return func(p ingest.Progress) {
+		s.progress.Total(p.Total, "bytes")
+		s.progress.Add(p.Done - before) // goes back where a pass begins anew
+		before = p.Done
+	}
+}
+
+// cutFiles cuts Parquet files that nobody else writes into chunks.
+func cutFiles(c Content, paths []string, rows int64) (Content, error) {
 	var cut cutter
-	var stamps []stamp
-	for _, path := range paths {
-		st, err := stampOf(path)
-		if err != nil {
+	stamps := make([]stamp, len(paths))
+	for i, path := range paths {
+		var err error
+		if stamps[i], err = stampOf(path); err != nil {
 			return Content{}, err
 		}
 		_, groups, err := describe(path)
 		if err != nil {
 			return Content{}, err
 		}
-		stamps = append(stamps, st)
 		cut.file(path, groups, rows)
 	}
 	pin, err := json.Marshal(stamps)
@@ -61,55 +89,86 @@ func (s imported) Plan(ctx context.Context, rows int64) (Content, error) {
 	return c, errors.Join(err, tooMany(c.Chunks))
 }
 
-// copy writes the rows of r into files of importRows rows.
-func (s imported) copy(ctx context.Context, r frame.Reader) (paths []string, err error) {
-	to := staging{target: filepath.Join(s.dir, "rows"), run: "import", schema: r.Schema()}
-	var w PartWriter
-	var rows int64
-	defer func() {
-		if w != nil {
-			w.Abort()
-		}
-	}()
-	finish := func() error {
-		if w == nil {
-			return nil
-		}
-		name, _, err := w.Finish(ctx)
-		paths = append(paths, filepath.Join(to.dir(), name))
-		w, rows = nil, 0
-		return err
-	}
-	for {
-		b, err := r.Next(ctx)
-		if err == io.EOF {
-			return paths, finish()
-		}
-		if err != nil {
-			return nil, err
-		}
-		if w == nil {
-			if w, err = to.stage(ctx, len(paths), parquetFormat{}); err != nil {
-				b.Release()
-				return nil, err
-			}
-		}
-		err = w.Write(b)
-		rows += b.NumRows()
-		b.Release()
-		if err == nil && rows >= importRows {
-			err = finish()
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-}
-
 func (s imported) Read(ctx context.Context, c Chunk, columns []string) (frame.Reader, error) {
 	r, err := parquetFiles{pin: s.pin}.Read(ctx, c, columns)
 	if fault.Is(err, fault.NotFound) {
-		return nil, fault.Wrap(err, fault.Conflict, "what run read from %q is gone from the scratch folder", s.from)
+		return nil, fault.New(fault.Conflict, "what the run read from %q is gone from its scratch folder", s.from).
+			Because(err).Hint("start a new run")
 	}
 	return r, err
+}
+
+// importSink is what ingest fills instead of the lake: a folder of Parquet
+// files.
+type importSink struct {
+	dir    string
+	mu     sync.Mutex
+	tables map[string]*importTable
+}
+
+func (*importSink) Columns(context.Context, string) ([]frame.Column, error) { return nil, nil }
+func (*importSink) Snapshot(context.Context, string) (int64, error)         { return 0, nil }
+
+func (s *importSink) Draft(_ context.Context, table string, columns []frame.Column) (ingest.Target, error) {
+	t := &importTable{staging: staging{
+		target: filepath.Join(s.dir, table), run: "import", schema: frame.SchemaOf(columns),
+	}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tables[table] = t // a wider one takes the place of an earlier one
+	return t, nil
+}
+
+type importTable struct {
+	staging
+	committed []string // paths, in the order of the rows
+}
+
+func (t *importTable) Stage(ctx context.Context, name string) (ingest.Part, error) {
+	w, err := t.stage(ctx, name, parquetFormat{})
+	if err != nil {
+		return nil, err
+	}
+	return &importPart{w}, nil
+}
+
+func (t *importTable) Commit(_ context.Context, paths []string, _ ingest.Commit) (int64, error) {
+	t.committed = paths
+	return 1, nil
+}
+
+type importPart struct{ *stagedPart }
+
+func (p *importPart) Rows() int64 { return p.count }
+
+func (p *importPart) Write(rows frame.Batch) error {
+	fitted, err := byName(rows, p.staging.schema)
+	if err != nil {
+		return err
+	}
+	defer fitted.Release()
+	return p.stagedPart.Write(fitted)
+}
+
+func (p *importPart) Finish(ctx context.Context) (string, error) {
+	name, _, err := p.stagedPart.Finish(ctx)
+	return filepath.Join(p.staging.dir(), name), err
+}
+
+// byName orders the columns of a batch as a schema does; what the batch lacks
+// is NULL.
+func byName(rows frame.Batch, schema *arrow.Schema) (frame.Batch, error) {
+	columns := make([]arrow.Array, schema.NumFields())
+	for i, f := range schema.Fields() {
+		at := frame.Index(rows.Schema(), f.Name)
+		if at < 0 {
+			columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, f.Type, int(rows.NumRows()))
+			defer columns[i].Release()
+			continue
+		}
+		if columns[i] = rows.Column(at); !arrow.TypeEqual(columns[i].DataType(), f.Type) {
+			return nil, fault.New(fault.Internal, "column %q comes as %s, not as %s", f.Name, columns[i].DataType(), f.Type)
+		}
+	}
+	return array.NewRecordBatch(schema, columns, rows.NumRows()), nil
 }

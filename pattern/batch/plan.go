@@ -13,6 +13,7 @@ import (
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/spec"
+	"github.com/leat-ai/leat/work"
 )
 
 // plan is all that a run decides once. It is kept with the run, so that every
@@ -29,6 +30,8 @@ type plan struct {
 	Target   []frame.Column `json:"target"`  // of the sink
 	Rows     int64          `json:"rows"`
 	Chunks   []Chunk        `json:"chunks"`
+	// Unreadable are files of rows that never became rows of the source.
+	Unreadable []string `json:"unreadable,omitempty"`
 }
 
 // The columns that a run adds to what the release puts out.
@@ -41,8 +44,8 @@ const (
 // failedColumns is the schema of the side table.
 func failedColumns() []frame.Column {
 	return []frame.Column{
-		{Name: rowColumn, Type: frame.Int}, // position in the source, from 0
-		{Name: "key", Type: frame.String},  // value of the key column, where there is one
+		{Name: rowColumn, Type: frame.Int}, // position in the source, from 0; NULL of a row that could not be read
+		{Name: "key", Type: frame.String},  // value of the key column, where there is one; file and line of a row that could not be read
 		{Name: "kind", Type: frame.String}, // of the fault
 		{Name: "reason", Type: frame.String},
 		{Name: releaseColumn, Type: frame.String},
@@ -51,7 +54,7 @@ func failedColumns() []frame.Column {
 }
 
 // plan pins the release and the source and cuts the source into chunks.
-func (d Deps) plan(ctx context.Context, run string, b spec.Batch) (plan, error) {
+func (d Deps) plan(ctx context.Context, run string, b spec.Batch, progress *work.Progress) (plan, error) {
 	p := plan{At: d.Clock.Now(), Key: b.Key}
 	var err error
 	if p.Release, err = d.Releases.Live(ctx, b.Score); err != nil {
@@ -63,7 +66,7 @@ func (d Deps) plan(ctx context.Context, run string, b spec.Batch) (plan, error) 
 	}
 	defer decider.Close()
 	p.Outputs = decider.Outputs()
-	source, err := d.source(ctx, run, b.From, "")
+	source, err := d.source(ctx, run, b.From, "", progress)
 	if err != nil {
 		return plan{}, err
 	}
@@ -75,7 +78,7 @@ func (d Deps) plan(ctx context.Context, run string, b spec.Batch) (plan, error) 
 	if err != nil {
 		return plan{}, err
 	}
-	p.Pin, p.Snapshot, p.Chunks = content.Pin, content.Snapshot, content.Chunks
+	p.Pin, p.Snapshot, p.Chunks, p.Unreadable = content.Pin, content.Snapshot, content.Chunks, content.Unreadable
 	for _, c := range p.Chunks {
 		p.Rows += c.Rows
 	}
@@ -189,12 +192,11 @@ type job struct {
 	clock    clock.Clock
 	scratch  string // of this run, or ""
 	target   *arrow.Schema
-	rejects  *arrow.Schema
 }
 
 // open takes up a plan, in its first life or a later one.
 func (d Deps) open(ctx context.Context, run string, b spec.Batch, p plan) (*job, error) {
-	source, err := d.source(ctx, run, b.From, p.Pin)
+	source, err := d.source(ctx, run, b.From, p.Pin, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +211,7 @@ func (d Deps) open(ctx context.Context, run string, b spec.Batch, p plan) (*job,
 	return &job{
 		run: run, batch: b, plan: p, source: source, sink: sink, failures: failures, decider: decider,
 		recorder: d.Recorder, clock: d.Clock, scratch: d.scratch(run),
-		target: frame.SchemaOf(p.Target), rejects: frame.SchemaOf(failedColumns()),
+		target: frame.SchemaOf(p.Target),
 	}, nil
 }
 

@@ -84,29 +84,29 @@ type lakeSink struct {
 	columns []frame.Column
 
 	mu    sync.Mutex
-	table *lake.Table // once prepared
+	draft *lake.Table // the table as the commit will make it
 }
 
 func (s *lakeSink) Prepare(ctx context.Context) error {
-	_, err := s.ensure(ctx)
+	_, err := s.table(ctx)
 	return err
 }
 
-func (s *lakeSink) ensure(ctx context.Context) (*lake.Table, error) {
+func (s *lakeSink) table(ctx context.Context) (*lake.Table, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.table == nil {
-		t, err := s.lake.Ensure(ctx, s.name, s.columns)
+	if s.draft == nil {
+		t, err := s.lake.Draft(ctx, s.name, s.columns)
 		if err != nil {
 			return nil, err
 		}
-		s.table = t
+		s.draft = t
 	}
-	return s.table, nil
+	return s.draft, nil
 }
 
 func (s *lakeSink) Stage(ctx context.Context, index int) (PartWriter, error) {
-	t, err := s.ensure(ctx)
+	t, err := s.table(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -117,12 +117,20 @@ func (s *lakeSink) Stage(ctx context.Context, index int) (PartWriter, error) {
 	return lakePart{w}, nil
 }
 
-// Commit leaves a side table alone that does not exist when there is nothing
-// to put into it.
+// Commit makes no side table to put nothing into, but makes the target.
 func (s *lakeSink) Commit(ctx context.Context, files []string) (int64, error) {
-	t, err := s.lake.Table(ctx, s.name)
-	if fault.Is(err, fault.NotFound) && len(files) == 0 {
-		return 0, nil
+	var t *lake.Table
+	var err error
+	switch {
+	case len(files) > 0:
+		t, err = s.table(ctx)
+	case isFailed(s.name):
+		t, err = s.lake.Table(ctx, s.name)
+		if fault.Is(err, fault.NotFound) {
+			return 0, nil
+		}
+	default:
+		t, err = s.lake.Ensure(ctx, s.name, s.columns)
 	}
 	if err != nil {
 		return 0, err

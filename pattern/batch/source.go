@@ -9,6 +9,7 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/flow/lake"
+	"github.com/leat-ai/leat/work"
 )
 
 // batchRows is how many rows go through the path at a time: enough to make
@@ -33,6 +34,9 @@ type Content struct {
 	Snapshot int64  // of a lake table
 	Columns  []frame.Column
 	Chunks   []Chunk // in the order of the rows
+	// Unreadable are files of rows that could not be read, as ingest
+	// quarantines them.
+	Unreadable []string
 }
 
 // Source is where rows come from.
@@ -46,24 +50,22 @@ type Source interface {
 }
 
 // source opens what a resource reads; pin is empty for the present content.
-func (d Deps) source(ctx context.Context, run, from, pin string) (Source, error) {
+// progress may be nil.
+func (d Deps) source(ctx context.Context, run, from, pin string, progress *work.Progress) (Source, error) {
 	if table, ok := strings.CutPrefix(from, lakeScheme); ok {
 		return d.lakeSource(ctx, table, pin)
 	}
-	if strings.Contains(from, "://") {
-		return nil, fault.New(fault.Unsupported, "a batch cannot read %q", from).
-			Hint("name a lake table (lake://NAME) or local files, or ingest it as a Source first")
-	}
-	if !filepath.IsAbs(from) {
+	local := !strings.Contains(from, "://")
+	if local && !filepath.IsAbs(from) {
 		from = filepath.Join(d.Root, from)
 	}
-	if strings.HasSuffix(from, ".parquet") {
+	if local && strings.HasSuffix(from, ".parquet") {
 		return parquetFiles{pattern: from, pin: pin}, nil
 	}
-	if d.Files == nil || d.Scratch == "" {
+	if d.Ingest == nil || d.Scratch == "" {
 		return nil, fault.New(fault.Unsupported, "a batch cannot read %q here", from).Hint("name Parquet files or a lake table")
 	}
-	return imported{opener: d.Files, from: from, dir: d.scratch(run), pin: pin}, nil
+	return imported{ingester: *d.Ingest, from: from, run: run, dir: d.scratch(run), pin: pin, progress: progress}, nil
 }
 
 // scratch is the folder of what a run imports.
