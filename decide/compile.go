@@ -44,7 +44,7 @@ func (p *Path) compile(ctx context.Context) error {
 		if p.deps.Features == nil {
 			return fault.New(fault.Unsupported, "the release has feature views, and nothing here computes them")
 		}
-		set, err := p.deps.Features.Compile(ctx, c.Features, c.Snapshots)
+		set, err := p.deps.Features.Compile(ctx, c)
 		if err != nil {
 			return err
 		}

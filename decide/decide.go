@@ -36,6 +36,9 @@ type Request struct {
 	Keys      []string    // one per row, or nil: idempotency key, event id, row position
 	Run       string      // of a durable run, or ""
 	Received  time.Time   // when the request arrived, for the latency in the record
+	// Seen, when set, is called once with what the model read and what is
+	// answered, before Decide returns; its error fails the request.
+	Seen func(inputs, output frame.Batch) error
 }
 
 // Answer is one decision per row, in the order of the request. Close it

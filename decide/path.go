@@ -16,7 +16,6 @@ import (
 	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/flow/registry"
 	"github.com/leat-ai/leat/model"
-	"github.com/leat-ai/leat/spec"
 )
 
 // Models is where a path gets its models from: the registry.
@@ -27,7 +26,7 @@ type Models interface {
 
 // Features compiles the feature definitions of a release: flow/feature.
 type Features interface {
-	Compile(ctx context.Context, views []spec.FeatureView, snapshots map[string]int64) (FeatureSet, error)
+	Compile(ctx context.Context, c deploy.Content) (FeatureSet, error)
 }
 
 // FeatureSet computes features row by row. It is immutable and safe for many
@@ -62,6 +61,9 @@ type Observation struct {
 	Rows, Failed               int
 	Latency                    time.Duration
 	Err                        error // the request failed whole
+	// Inputs is what the model read and Output what was answered. They are nil
+	// when the request did not come so far, and valid until Decided returns.
+	Inputs, Output frame.Batch
 }
 
 // Deps is what a path is compiled with. Features may be nil when no release
@@ -201,6 +203,9 @@ func (p *Path) decide(ctx context.Context, q Request) (*Answer, error) {
 		err = p.record(ctx, &pass, ids, start, latency)
 	}
 	p.observe(&pass, latency, err)
+	if err == nil && q.Seen != nil {
+		err = q.Seen(pass.Model, pass.Output)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -270,6 +275,7 @@ func (p *Path) observe(pass *Pass, latency time.Duration, err error) {
 	p.deps.Observer.Decided(Observation{
 		Endpoint: p.release.Endpoint, Release: p.release.ID, Variant: pass.Variant, Pattern: pass.Request.Pattern,
 		Rows: int(pass.Request.Rows.NumRows()), Failed: pass.failed(), Latency: latency, Err: err,
+		Inputs: pass.Model, Output: pass.Output,
 	})
 }
 
