@@ -47,7 +47,7 @@ var drivers = []struct {
 	{"github.com/Azure/", []string{"store/blob/azure", "guard/secret/azure"}, "Azure services are backends"},
 	{"github.com/aws/", []string{"store/blob/s3"}, "S3 is a backend"},
 	{"github.com/apache/iceberg-go", []string{"flow/lake"}, "the lake's table format is the lake's business"},
-	{"github.com/apache/arrow-go/v18/parquet", []string{"flow/ingest", "flow/lake", "flow/train/command", "pattern/batch"}, "files are read at the ends of the picture; between them batches flow"},
+	{"github.com/apache/arrow-go/v18/parquet", []string{"flow/ingest", "flow/lake", "flow/train/command", "pattern/batch", "store/query/duckdb"}, "files are read at the ends of the picture; between them batches flow"},
 	{"github.com/spf13/cobra", []string{"surface/cli"}, "the command line is one surface"},
 	{"github.com/vbauerster/mpb", []string{"surface/cli"}, "progress bars are drawn by the command line"},
 	{"github.com/danielgtaylor/huma", []string{"surface/api"}, "the native API and its OpenAPI are one surface"},
