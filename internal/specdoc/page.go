@@ -21,7 +21,8 @@ choose, hidden ones are left out.
 The language is strict: a field that does not exist, a value of the wrong type,
 a name that leads nowhere is an error with file, line, column and what was
 probably meant, and all errors are shown at once. Anchors, aliases and tags of
-YAML are not part of it. A file has at most 1 MiB.
+YAML are not part of it. A file has at most 1 MiB. Whole projects to read and
+to begin from are in [examples](../../examples).
 
 | written | means |
 |---|---|
@@ -81,6 +82,9 @@ func write(b *strings.Builder, level string, s Shape) {
 			name += " ◆"
 		}
 		doc := f.Doc
+		if rest, ok := strings.CutPrefix(doc, f.Name+" "); ok {
+			doc = "`" + f.Name + "` " + rest
+		}
 		if f.Default != "" {
 			doc += " Default `" + f.Default + "`."
 		}
@@ -112,6 +116,9 @@ func kindOf(t reflect.Type, r spec.Rules) string {
 	case reflect.Struct:
 		return fmt.Sprintf("[%s](#%s)", t.Name(), strings.ToLower(t.Name()))
 	case reflect.Slice:
+		if t.Elem().Kind() == reflect.String && (r.Expr || r.Gate) {
+			return "list of expressions"
+		}
 		return "list of " + kindOf(t.Elem(), r)
 	case reflect.Map:
 		return "mapping of names to " + kindOf(t.Elem(), r)

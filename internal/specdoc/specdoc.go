@@ -49,7 +49,7 @@ func Language(kindsGo string) (kinds, parts []Shape, err error) {
 		seen[t] = true
 		s := Shape{Name: t.Name(), Doc: comments[t.Name()]}
 		for _, r := range rules {
-			s.Fields = append(s.Fields, Field{r, comments[t.Name()+"."+r.GoName]})
+			s.Fields = append(s.Fields, Field{r, inFiles(comments[t.Name()+"."+r.GoName], r)})
 		}
 		*into = append(*into, s)
 		for _, r := range rules {
@@ -60,6 +60,15 @@ func Language(kindsGo string) (kinds, parts []Shape, err error) {
 		walk(reflect.TypeOf(spec.New(k)), &kinds)
 	}
 	return kinds, parts, nil
+}
+
+// inFiles lets a sentence that begins with the name of the Go field begin with
+// the name that files use.
+func inFiles(doc string, r spec.Rules) string {
+	if rest, ok := strings.CutPrefix(doc, r.GoName+" "); ok {
+		return r.Name + " " + rest
+	}
+	return doc
 }
 
 // element takes pointers and lists away.
