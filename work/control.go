@@ -37,7 +37,7 @@ func (e *Engine) working(id string) *Run {
 func (e *Engine) fail(r *Run, err error) {
 	e.log.Warn("a run failed", "run", r.id, "kind", r.kind, "name", r.name, "error", err)
 	f := failureOf(err)
-	f.What = clean(f.What)
+	f.What, f.Step = clean(f.What), r.failedStep()
 	text, jerr := encode(f)
 	if jerr != nil {
 		text = []byte(`{"kind":"internal","what":"the run failed"}`)
@@ -48,6 +48,16 @@ func (e *Engine) fail(r *Run, err error) {
 	if err := dbos.CancelWorkflow(e.dbos, r.id); err != nil {
 		e.log.Error("the failure of a run cannot be kept", "run", r.id, "error", err)
 	}
+}
+
+// failedStep names the step that failed, or "".
+func (r *Run) failedStep() string {
+	for _, s := range r.stepStatus(r.engine.clock.Now()) {
+		if s.State == Failed {
+			return s.Name
+		}
+	}
+	return ""
 }
 
 // Cancel ends a run: durably, so that no restart brings it back, and at once

@@ -125,9 +125,14 @@ func (s *stepState) retrying(err error) {
 	s.failure = err
 }
 
+// fail keeps the first failure: in a Parallel it is the one that stopped the
+// others.
 func (s *stepState) fail(at time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.state != Running {
+		return
+	}
 	s.state, s.ended, s.failure = Failed, at, err
 	if fault.Is(err, fault.Canceled) {
 		s.state = Cancelled

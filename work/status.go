@@ -64,6 +64,7 @@ type Failure struct {
 	What  string     `json:"what"`
 	Where string     `json:"where,omitempty"`
 	Hint  string     `json:"hint,omitempty"`
+	Step  string     `json:"step,omitempty"` // in which a run failed
 }
 
 func failureOf(err error) *Failure {
@@ -122,7 +123,22 @@ func (e *Engine) Get(ctx context.Context, id string) (Status, error) {
 		return st, ctx.Err()
 	}
 	st.Steps, err = e.keptSteps(id)
+	st.markFailed()
 	return st, err
+}
+
+// markFailed adds the step in which the run failed: of steps only finished
+// ones are kept.
+func (s *Status) markFailed() {
+	if s.Error == nil || s.Error.Step == "" {
+		return
+	}
+	at := slices.IndexFunc(s.Steps, func(step StepStatus) bool { return step.Name == s.Error.Step })
+	if at < 0 {
+		at = len(s.Steps)
+		s.Steps = append(s.Steps, StepStatus{Name: s.Error.Step})
+	}
+	s.Steps[at].State, s.Steps[at].Error, s.Steps[at].Ended = Failed, s.Error, s.Ended
 }
 
 // List returns runs, newest first, without their steps.

@@ -100,6 +100,7 @@ func testRunReturnsWhatItsStepsMade(t *testing.T, fresh func(testing.TB) string)
 			})
 			return a + b, err
 		})
+		work.Define(e, "other", func(context.Context, *work.Run, numbers) (int, error) { return 0, nil })
 	})
 	st := run(t, e, "sum", "nightly", numbers{2, 3}, work.By("ann"))
 	if st.State != work.Succeeded || string(st.Output) != "5" || string(st.Input) != `{"A":2,"B":3}` ||
@@ -115,6 +116,9 @@ func testRunReturnsWhatItsStepsMade(t *testing.T, fresh func(testing.TB) string)
 	again := run(t, e, "sum", "nightly", numbers{7, 7}, work.ID(st.ID))
 	if string(again.Output) != "5" {
 		t.Errorf("a second start of the same id ran again: %s", again.Output)
+	}
+	if _, err := e.Start(t.Context(), "other", "nightly", numbers{}, work.ID(st.ID)); !fault.Is(err, fault.Conflict) {
+		t.Errorf("Start of another kind under the same id: %v", err)
 	}
 	if _, err := e.Get(t.Context(), "nobody"); !fault.Is(err, fault.NotFound) {
 		t.Errorf("Get of an unknown run: %v", err)
@@ -149,6 +153,10 @@ func testFailureKeepsItsFaultAndRetryGoesOnFromThere(t *testing.T, fresh func(te
 	err := st.Err()
 	if st.State != work.Failed || !fault.Is(err, fault.Rejected) || fault.HintOf(err) != "train longer" {
 		t.Fatalf("state %s, error %v, hint %q", st.State, err, fault.HintOf(err))
+	}
+	if len(st.Steps) != 2 || st.Steps[0].State != work.Succeeded || st.Steps[1].Name != "second" ||
+		st.Steps[1].State != work.Failed || st.Steps[1].Error.Kind != fault.Rejected {
+		t.Errorf("steps of the failed run: %+v", st.Steps)
 	}
 	if err := e.Cancel(t.Context(), st.ID); !fault.Is(err, fault.Conflict) {
 		t.Errorf("Cancel of a failed run: %v", err)
