@@ -82,7 +82,7 @@ type pending struct {
 }
 
 func (c *compiler) view(v spec.FeatureView) error {
-	if err := c.labelled(v.Columns, "takes"); err != nil {
+	if err := c.leaks(v); err != nil {
 		return err
 	}
 	if !NeedsTable(v, c.base) {
@@ -124,6 +124,21 @@ func (c *compiler) source(name string) ([]frame.Column, error) {
 		return nil, err.Hint("did you mean %s?", near)
 	}
 	return nil, err.Hint("ingest it first, or write a Source of that name")
+}
+
+// leaks refuses a view that reads the label anywhere but in an expression.
+func (c *compiler) leaks(v spec.FeatureView) error {
+	if err := c.labelled(v.Columns, "takes"); err != nil {
+		return err
+	}
+	if err := c.labelled(v.Entity, "is looked up by"); err != nil {
+		return err
+	}
+	if c.env.Label != "" && mentions(v.SQL, c.env.Label) {
+		return fault.New(fault.Invalid, "its SQL names the label %q", c.env.Label).
+			Hint("a sum over the label tells a row of the past what became of it later; leave it out, or give a column of that name that is something else another one")
+	}
+	return nil
 }
 
 func (c *compiler) labelled(names []string, verb string) error {

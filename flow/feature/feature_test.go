@@ -138,6 +138,9 @@ func TestMistakesNameTheViewAndHelp(t *testing.T) {
 	leaky.Name = "leaky"
 	leakyTable := materialise(t, leaky, []frame.Column{{Name: "customer_id", Type: frame.Int}, {Name: "fraud", Type: frame.Double}}, `[]`).Table()
 	texts := materialise(t, spend, []frame.Column{{Name: "customer_id", Type: frame.String}, {Name: "n", Type: frame.Int}}, `[]`).Table()
+	sums, keyed := spend, spend
+	sums.Name, sums.SQL = "sums", "select customer_id, avg(Fraud::int) as rate from transactions group by 1"
+	keyed.Entity = spec.Names{"fraud"}
 	nobody := who
 	nobody.Entity = nil
 	far := view("far", []string{"amount"})
@@ -154,6 +157,8 @@ func TestMistakesNameTheViewAndHelp(t *testing.T) {
 		"takes the label":       {views: []spec.FeatureView{view("v", []string{"fraud"})}, parts: []string{"label", "leave it out"}},
 		"reads the label":       {views: []spec.FeatureView{view("v", nil, "f", "case when fraud then 1 end")}, parts: []string{`"f"`, "label"}},
 		"sql gives the label":   {views: []spec.FeatureView{leaky}, tables: map[string]feature.Table{"leaky": leakyTable}, parts: []string{"label"}},
+		"sql reads the label":   {views: []spec.FeatureView{sums}, tables: map[string]feature.Table{"sums": spendTable}, parts: []string{"SQL names the label", "later"}},
+		"keyed by the label":    {views: []spec.FeatureView{keyed}, parts: []string{"looked up by", "label"}},
 		"same name twice":       {views: []spec.FeatureView{view("v", []string{"amount"}), view("w", nil, "amount", "balance")}, parts: []string{`"w"`, `"v"`, "another name"}},
 		"not materialised":      {views: []spec.FeatureView{spend}, kind: fault.Unavailable, parts: []string{`"spend"`, "materialise"}},
 		"other key type":        {views: []spec.FeatureView{spend}, tables: map[string]feature.Table{"spend": texts}, parts: []string{"customer_id", "cast"}},
@@ -182,6 +187,55 @@ func TestMistakesNameTheViewAndHelp(t *testing.T) {
 	fault.Each(err, func(error) { n++ })
 	if n != 4 {
 		t.Errorf("%d mistakes of 4 are reported: %v", n, err)
+	}
+}
+
+func TestSQLThatOnlyMentionsTheLabelInTextIsFine(t *testing.T) {
+	for sql, reads := range map[string]bool{
+		"select id, 'fraud' as kind -- fraud\n from t": false, "select /* fraud */ fraudulent, not_fraud from t": false,
+		"select 'it''s fraud' from t": false, `select "x""fraud" from t`: false, `select t."Fraud" from t`: true,
+		"select sum(case when FRAUD then 1 end) from t": true, "fraud": true, "select 'open": false, "/* fraud": false, "": false,
+	} {
+		v := spend
+		v.SQL = sql + " "
+		e := env()
+		e.Tables = map[string]feature.Table{"spend": materialise(t, spend, spendColumns, `[]`).Table()}
+		if _, err := feature.Compile([]spec.FeatureView{v}, e); (err != nil) != reads {
+			t.Errorf("%q: %v, want a mistake: %v", sql, err, reads)
+		}
+	}
+}
+
+// warehouse is a lake with columns.
+type warehouse struct {
+	lake
+	columns map[string][]frame.Column
+}
+
+func (w *warehouse) Columns(_ context.Context, source string) ([]frame.Column, error) {
+	columns, ok := w.columns[source]
+	if !ok {
+		return nil, fault.New(fault.NotFound, "there is no table %q", source)
+	}
+	return columns, nil
+}
+
+func TestLoadFindsWhatViewsNeed(t *testing.T) {
+	w := &warehouse{lake: lake{batch: table(t, customers, `[{"customer_id": 2, "age": 30, "city": "Bonn"}]`)},
+		columns: map[string][]frame.Column{"transactions": transactions}}
+	set, err := feature.Load(t.Context(), w, []spec.FeatureView{view("v", []string{"amount"}), who}, feature.Env{Label: "fraud"}, feature.Bounds{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := set.Compute(t.Context(), table(t, transactions, threeRows).NewSlice(1, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := text(t, out); got != `{"adult":true,"amount":8,"city":"Bonn"}` {
+		t.Errorf("computed %s", got)
+	}
+	if _, err := feature.Load(t.Context(), &warehouse{}, []spec.FeatureView{view("v", []string{"amount"})}, feature.Env{}, feature.Bounds{}); !fault.Is(err, fault.NotFound) {
+		t.Errorf("%v, want the lake's own kind", err)
 	}
 }
 

@@ -70,7 +70,8 @@ func NewMemory(ctx context.Context, r frame.Reader, entity []string, b Bounds) (
 func (m *Memory) layout(schema *arrow.Schema, entity []string) (keyAt, valueAt []int, err error) {
 	columns, err := frame.ColumnsOf(schema)
 	if err != nil {
-		return nil, nil, fault.Wrap(err, fault.Invalid, "the table of features has a column of a type that features cannot have")
+		return nil, nil, fault.New(fault.Invalid, "the table of features has a column of a type that features cannot have").Because(err).
+			Hint("cast it in the SQL, as in cast(sum(n) as bigint)")
 	}
 	if len(entity) == 0 {
 		return nil, nil, fault.New(fault.Invalid, "there is no entity to look the features up by")
