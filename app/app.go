@@ -115,12 +115,15 @@ type App struct {
 	server    *server.Server
 	client    *client.Client
 
-	converging sync.Mutex
-	background context.CancelFunc
-	loops      sync.WaitGroup
-	stops      []func(context.Context) error // in the order of the starts
-	stopOnce   sync.Once
-	stopErr    error
+	converging   sync.Mutex
+	scheduled    map[string]bool    // guarded by converging
+	stopMonitors context.CancelFunc // guarded by converging
+	life         context.Context    // ends when the app stops
+	background   context.CancelFunc // ends it
+	loops        sync.WaitGroup
+	stops        []func(context.Context) error // in the order of the starts
+	stopOnce     sync.Once
+	stopErr      error
 }
 
 // part is one thing that is opened at start; open returns what ends it, or

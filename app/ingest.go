@@ -18,10 +18,22 @@ func (a *App) openIngest(context.Context) (func(context.Context) error, error) {
 	}
 	a.ingester = &ingest.Ingester{
 		Sink: a.lake.Sink(), Ledger: ingests{a.catalog}, Openers: backends.Openers(), Databases: backends.Databases(),
-		Secret: func(ctx context.Context, reference string) (string, error) { return secret.Resolve(ctx, reference) },
-		Root:   root, Scratch: a.scratch(), Clock: a.clock,
+		Secret: resolveSecret(secret.NewResolver(nil)), Root: root, Scratch: a.scratch(), Clock: a.clock,
 	}
 	return nil, nil
+}
+
+// resolveSecret gives sources the value of their reference at the moment that
+// they need it.
+func resolveSecret(r *secret.Resolver) func(context.Context, string) (string, error) {
+	return func(ctx context.Context, reference string) (string, error) {
+		ref, err := secret.Parse(reference)
+		if err != nil {
+			return "", err
+		}
+		value, err := r.Resolve(ctx, ref)
+		return value.Reveal(), err
+	}
 }
 
 // ingests is the table of files that are in the lake already, as ingest sees

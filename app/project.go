@@ -4,10 +4,8 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"strings"
-	"testing/fstest"
 	"time"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -23,14 +21,7 @@ type project struct{ app *App }
 
 // parse reads files as a project; paths that leave it are refused.
 func (p project) parse(files map[string]string) ([]spec.Resource, error) {
-	tree := fstest.MapFS{}
-	for name, text := range files {
-		if path.Clean(name) != name || path.IsAbs(name) || strings.HasPrefix(name, "..") {
-			return nil, fault.New(fault.Invalid, "%q is no path inside a project", name)
-		}
-		tree[name] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
-	}
-	loaded, err := spec.LoadFS(tree, spec.Options{Environment: p.environment()})
+	loaded, err := spec.LoadFiles(files, spec.Options{Environment: p.environment()})
 	if err != nil {
 		return nil, err
 	}

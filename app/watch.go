@@ -3,11 +3,11 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/leat-ai/leat/base/fault"
-	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/base/telemetry"
 	"github.com/leat-ai/leat/decide"
 	"github.com/leat-ai/leat/flow/deploy"
@@ -177,39 +177,48 @@ func (a *App) fired(r monitor.Reading) {
 		return
 	}
 	for _, p := range spec.All[*spec.Pipeline](list) {
-		if contains(p.On.Signal, r.Monitor) {
+		if slices.Contains(p.On.Signal, r.Monitor) {
 			a.startOnSignal(ctx, p.Name, r)
 		}
 	}
 }
 
-func contains(names spec.Names, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
+// batchWatch is the watch as batch runs see it.
+type batchWatch struct{ app *App }
+
+func (b batchWatch) Profile(ctx context.Context, release string) (*profile.Profile, error) {
+	r, err := b.app.releases.Release(ctx, release)
+	if err != nil {
+		return nil, err
 	}
-	return false
+	return b.app.watch.profile(ctx, r)
 }
 
-// Tally begins to count rows that a release decides, for batches. It returns
-// nil when the release's version has no profile.
-func (w *watch) Tally(ctx context.Context, release string) (count func(inputs, output frame.Batch) error, tally *profile.Tally, err error) {
-	r, err := w.app.releases.Release(ctx, release)
+// Conclude looks at the windows of a run for each monitor of its endpoint.
+func (b batchWatch) Conclude(ctx context.Context, endpoint string, windows []monitor.Window) error {
+	if len(windows) == 0 {
+		return nil
+	}
+	list, err := b.app.resources.List(ctx, b.app.config.Env)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	p, err := w.profile(ctx, r)
+	release, err := b.app.releases.Release(ctx, windows[0].Release)
+	if err != nil {
+		return err
+	}
+	p, err := b.app.watch.profile(ctx, release)
 	if err != nil || p == nil {
-		return nil, nil, err
+		return err
 	}
-	tally = profile.NewTally(p)
-	return func(inputs, output frame.Batch) error {
-		batches := []frame.Batch{inputs}
-		if said := monitor.PredictionOf(output); said != nil {
-			defer said.Release()
-			batches = append(batches, said)
+	var readings []monitor.Reading
+	for _, m := range spec.All[*spec.Monitor](list) {
+		if m.Watch != endpoint {
+			continue
 		}
-		return tally.Add(p, batches...)
-	}, tally, nil
+		for _, w := range windows {
+			readings = append(readings, monitor.Look(m, p, w)...)
+		}
+	}
+	return b.app.watch.keep(ctx, readings)
 }

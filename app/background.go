@@ -1,0 +1,124 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/decide/record"
+	"github.com/leat-ai/leat/flow/lake"
+)
+
+// How often the loops in the background look for something to do.
+const (
+	compactRecords = 30 * time.Second
+	maintainLake   = time.Hour
+	orphanAge      = 48 * time.Hour // longer than any run takes from its first file to its commit
+)
+
+// openBackground brings about what the resources in force ask for, and starts
+// what goes on beside requests: following releases that other replicas make,
+// moving records into the lake, keeping the lake tidy.
+func (a *App) openBackground(ctx context.Context) (func(context.Context) error, error) {
+	a.life, a.background = context.WithCancel(context.WithoutCancel(ctx))
+	if err := a.converge(ctx, "start"); err != nil {
+		a.log.Warn("not all of the project could be brought about", "error", err)
+	}
+	a.loops.Go(func() {
+		if err := a.releases.Watch(a.life, a.serve); err != nil && !errors.Is(err, context.Canceled) {
+			a.log.Error("releases are not followed any more", "error", err)
+		}
+	})
+	a.every(compactRecords, a.compactRecords)
+	a.every(maintainLake, a.maintain)
+	return a.stopBackground, nil
+}
+
+func (a *App) stopBackground(ctx context.Context) error {
+	a.background()
+	done := make(chan struct{})
+	go func() { a.loops.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fault.New(fault.Timeout, "work in the background did not end in time")
+	}
+}
+
+// every calls f at intervals for as long as the app lives.
+func (a *App) every(interval time.Duration, f func(context.Context) error) {
+	a.loops.Go(func() {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-a.life.Done():
+				return
+			case <-ticker.C:
+			}
+			if err := f(a.life); err != nil && a.life.Err() == nil {
+				a.log.Error("work in the background failed", "error", err)
+			}
+		}
+	})
+}
+
+// compactRecords moves finished segments of decisions into the lake.
+func (a *App) compactRecords(ctx context.Context) error {
+	_, err := a.records.Compact(ctx, recordSink{a.lake})
+	return err
+}
+
+// recordSink is the lake as the decision log sees it.
+type recordSink struct{ lake *lake.Lake }
+
+// Append commits a segment under its id, once.
+func (s recordSink) Append(ctx context.Context, segment string, rows frame.Reader) (err error) {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	t, err := s.lake.Ensure(ctx, record.Table, record.Columns())
+	if err != nil {
+		return err
+	}
+	w, err := t.Stage(ctx, segment)
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	if err := frame.Each(ctx, rows, w.Write); err != nil {
+		return err
+	}
+	f, err := w.Finish(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = t.CommitFiles(ctx, []string{f.Path}, lake.Commit{ID: segment})
+	return err
+}
+
+// maintain compacts small files, and lets go of old snapshots and of files
+// that no snapshot has.
+func (a *App) maintain(ctx context.Context) error {
+	names, err := a.lake.Tables(ctx)
+	if err != nil {
+		return err
+	}
+	var mistakes fault.List
+	for _, name := range names {
+		mistakes.Add(a.tidy(ctx, name))
+	}
+	return mistakes.Err()
+}
+
+func (a *App) tidy(ctx context.Context, table string) error {
+	if _, err := a.lake.Compact(ctx, table, lake.CompactOptions{}); err != nil {
+		return err
+	}
+	if _, err := a.lake.Expire(ctx, table, a.config.Retain); err != nil {
+		return err
+	}
+	_, err := a.lake.Clean(ctx, table, max(orphanAge, a.config.Retain))
+	return err
+}
