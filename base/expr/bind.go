@@ -117,7 +117,7 @@ func (b *binder) name(n *name) (*bound, error) {
 	}
 	x := &bound{typ: b.columns[i].Type, column: i}
 	if x.typ.Arrow() == nil {
-		return nil, b.fail(n.at(), "column %q is of type %q, which expressions cannot read", n.id, x.typ)
+		return nil, b.fail(n.at(), "column %q is of type %q, which expressions cannot read", clip(n.id), x.typ)
 	}
 	return x, nil
 }
@@ -127,9 +127,9 @@ func (b *binder) unknown(n *name) error {
 	for i, c := range b.columns {
 		names[i] = c.Name
 	}
-	err := b.fail(n.at(), "there is no column %q", n.id)
+	err := b.fail(n.at(), "there is no column %q", clip(n.id))
 	if near := fault.Nearest(n.id, names); near != "" {
-		return err.Hint("did you mean %s?", quoteName(near))
+		return err.Hint("did you mean %s?", clip(quoteName(near)))
 	}
 	return err.Hint("%s", available(names))
 }
@@ -141,9 +141,9 @@ func available(names []string) string {
 	case len(names) == 0:
 		return "there are no columns to read here"
 	case len(names) > most:
-		return fmt.Sprintf("the columns are %s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+		return fmt.Sprintf("the columns are %s and %d more", clipAll(names[:most]), len(names)-most)
 	}
-	return "the columns are " + strings.Join(names, ", ")
+	return "the columns are " + clipAll(names)
 }
 
 func (b *binder) unary(n *unary) (*bound, error) {

@@ -41,7 +41,7 @@ func (b *binder) as(x *bound, t frame.Type) (*bound, error) {
 	}
 	v, ok := convert(*x.value, t)
 	if !ok && x.value.Valid {
-		return nil, b.fail(x.at, "%s is not %s", x.value.Text(), a(t)).Hint("%s", temporalHint)
+		return nil, b.fail(x.at, "%s is not %s", clip(x.value.Text()), a(t)).Hint("%s", temporalHint)
 	}
 	z := constant(v)
 	z.at = x.at

@@ -118,7 +118,7 @@ func (b *binder) misused(f function, c *call, args []*bound) error {
 	for _, a := range args {
 		types = append(types, cmpOr(string(a.typ), "null"))
 	}
-	return b.fail(c.at(), "%s does not take (%s)", c.fn, strings.Join(types, ", ")).Hint("write %s: %s", f.usage, f.doc)
+	return b.fail(c.at(), "%s does not take (%s)", c.fn, clip(strings.Join(types, ", "))).Hint("write %s: %s", f.usage, f.doc)
 }
 
 func cmpOr(s, other string) string {
@@ -134,7 +134,7 @@ func (b *binder) unknownFunction(c *call) error {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	err := b.fail(c.at(), "there is no function %q", c.fn)
+	err := b.fail(c.at(), "there is no function %q", clip(c.fn))
 	if instead := elsewhere[c.fn]; instead != "" {
 		return err.Hint("write %s", instead)
 	}

@@ -20,7 +20,8 @@ func FuzzParse(f *testing.F) {
 		src, _, _ := strings.Cut(line, "\t")
 		f.Add(src)
 	}
-	for _, src := range []string{"min_over(s).a > b", "\"a\".b", "((((", "case a when", "'", "1e999", "a in (", "x is not", "regexp_match(s, '(a*)*b')"} {
+	for _, src := range []string{"min_over(s).a > b", "\"a\".b", "((((", "case a when", "'", "1e999", "a in (", "x is not", "regexp_match(s, '(a*)*b')",
+		strings.Repeat("x", 9000), "'" + strings.Repeat("x", 9000) + "' + 1", "f(" + strings.Repeat("1,", 1900) + "1)", strings.Repeat("9", 9000)} {
 		f.Add(src)
 	}
 	row := map[string]Value{}
@@ -65,6 +66,9 @@ func checkFault(t *testing.T, src string, err error) {
 	fe, ok := err.(*fault.Error)
 	if !ok || fe.Kind != fault.Invalid {
 		t.Fatalf("%q: %v is not an Invalid fault", src, err)
+	}
+	if size := len(err.Error()) + len(fault.HintOf(err)); size > 3000 {
+		t.Fatalf("a mistake is told in %d bytes", size)
 	}
 	if !strings.HasPrefix(fe.Where, "column ") && len(src) <= MaxSource {
 		t.Fatalf("%q: %v does not say where", src, err)

@@ -40,10 +40,8 @@ func (t token) describe() string {
 		return "the end"
 	case tString:
 		return "a string"
-	case tQuoted:
-		return "\"" + t.text + "\""
 	}
-	return "\"" + t.text + "\""
+	return "\"" + clip(t.text) + "\""
 }
 
 // next reads the token that starts at or after byte offset at.
@@ -138,7 +136,7 @@ func (p *parser) lexNumber(at int) (token, error) {
 		digits()
 	}
 	if end := wordEnd(p.src, i); end > i || i < len(p.src) && p.src[i] == '.' {
-		return token{}, p.fail(at, "%q is neither a number nor a name", p.src[at:max(end, i+1)]).
+		return token{}, p.fail(at, "%q is neither a number nor a name", clip(p.src[at:max(end, i+1)])).
 			Hint("a name that starts with a digit stands in double quotes")
 	}
 	return token{kind: tNumber, text: p.src[at:i], at: at, end: i}, nil

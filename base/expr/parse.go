@@ -337,13 +337,13 @@ func (p *parser) number(at int, sign string) (node, error) {
 	if strings.ContainsAny(text, ".eE") {
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsInf(f, 0) {
-			return nil, p.fail(at, "%q is not a number that a double can hold", text)
+			return nil, p.fail(at, "%q is not a number that a double can hold", clip(text))
 		}
 		n.value = Double(f)
 	} else {
 		i, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return nil, p.fail(at, "%q is not a number that an int can hold", text).Hint("add .0 to have a double")
+			return nil, p.fail(at, "%q is not a number that an int can hold", clip(text)).Hint("add .0 to have a double")
 		}
 		n.value = Int(i)
 	}
@@ -397,7 +397,7 @@ func (p *parser) temporal(kind string, text token) (node, error) {
 	at := p.tok.at
 	v, ok := convert(String(text.text), frame.Type(kind))
 	if !ok {
-		return nil, p.fail(text.at, "'%s' is not %s", text.text, a(frame.Type(kind))).Hint("%s", temporalHint)
+		return nil, p.fail(text.at, "'%s' is not %s", clip(text.text), a(frame.Type(kind))).Hint("%s", temporalHint)
 	}
 	p.tok = text
 	return &literal{pos(at), v}, p.advance()

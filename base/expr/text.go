@@ -114,3 +114,20 @@ func likeMatch(s, p string) bool {
 	}
 	return strings.Trim(p[j:], "%") == ""
 }
+
+// clip shortens what a sentence quotes, which may be as long as a source.
+func clip(s string) string {
+	const most = 60
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+func clipAll(names []string) string {
+	clipped := make([]string, len(names))
+	for i, n := range names {
+		clipped[i] = clip(n)
+	}
+	return strings.Join(clipped, ", ")
+}

@@ -71,7 +71,7 @@ func (b *binder) dateDiff(c *call) (*bound, error) {
 	part := strings.ToLower(lit.value.S)
 	ordinal, ok := ordinals[part]
 	if !ok {
-		err := b.fail(lit.at(), "there is no part of time %q", lit.value.S)
+		err := b.fail(lit.at(), "there is no part of time %q", clip(lit.value.S))
 		if near := fault.Nearest(part, strings.Split(dateParts, ", ")); near != "" {
 			return nil, err.Hint("did you mean '%s'?", near)
 		}
