@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"math"
 	"math/bits"
 	"slices"
 
@@ -35,50 +34,10 @@ type compiled struct {
 // numberColumn asks all questions of one numeric column.
 type numberColumn struct {
 	column int
-	table  []float64 // thresholds, ascending, then +Inf up to a power of two
-	count  int       // thresholds
+	cuts   *Cuts
 	// first is the first question with missing values going right and left,
 	// or -1 when there is none.
 	first [2]int
-
-	// The range of thresholds is cut into gridCells cells of equal width.
-	// cells holds how many thresholds are in the cells before each, and
-	// perCell how many are in the fullest one. cells is nil for columns whose
-	// thresholds are so uneven that a binary search is as fast.
-	low, high, scale float64
-	cells            []uint16
-	perCell          int
-}
-
-const (
-	gridCells = 1 << 9
-	// mostPerCell is how many comparisons are worth leaving the binary search.
-	mostPerCell = 4
-)
-
-// makeGrid fills the cells. The cell of a value is a rounded, but monotone
-// function of it: so a threshold in a lower cell than a value's is below it.
-func (n *numberColumn) makeGrid() {
-	n.low, n.high = n.table[0], n.table[n.count-1]
-	n.scale = (gridCells - 1) / (n.high - n.low)
-	if n.count > math.MaxUint16 || !finite(n.scale) || n.scale == 0 {
-		return
-	}
-	counts := make([]int, gridCells)
-	for _, t := range n.table[:n.count] {
-		cell := int((t - n.low) * n.scale)
-		counts[cell]++
-		n.perCell = max(n.perCell, counts[cell])
-	}
-	if n.perCell > mostPerCell {
-		return
-	}
-	n.cells = make([]uint16, gridCells)
-	before := 0
-	for i, in := range counts {
-		n.cells[i] = uint16(before)
-		before += in
-	}
 }
 
 // setColumn asks all questions of one categorical column.
@@ -154,13 +113,13 @@ func (c *compiled) ask(d *Definition) map[key]int {
 }
 
 func (c *compiled) askNumbers(column int, splits []*Split, ids map[key]int) {
-	n := numberColumn{column: column, first: [2]int{-1, -1}}
-	for _, s := range splits {
-		n.table = append(n.table, s.Threshold)
+	thresholds := make([]float64, len(splits))
+	for i, s := range splits {
+		thresholds[i] = s.Threshold
 	}
-	slices.Sort(n.table)
-	n.table = slices.Compact(n.table)
-	n.count = len(n.table)
+	slices.Sort(thresholds)
+	thresholds = slices.Compact(thresholds)
+	n := numberColumn{column: column, cuts: NewCuts(thresholds), first: [2]int{-1, -1}}
 	for _, s := range splits {
 		way := 0
 		if s.MissingLeft {
@@ -168,16 +127,12 @@ func (c *compiled) askNumbers(column int, splits []*Split, ids map[key]int) {
 		}
 		if n.first[way] < 0 {
 			n.first[way] = c.questions
-			c.questions += n.count
+			c.questions += len(thresholds)
 		}
-		at, _ := slices.BinarySearch(n.table, s.Threshold)
+		at, _ := slices.BinarySearch(thresholds, s.Threshold)
 		ids[keyOf(s)] = n.first[way] + at
 	}
-	for len(n.table) < 1<<bits.Len(uint(n.count)) {
-		n.table = append(n.table, math.Inf(1))
-	}
-	n.makeGrid()
-	c.gaps = max(c.gaps, n.count+1)
+	c.gaps = max(c.gaps, len(thresholds)+1)
 	c.numbers = append(c.numbers, n)
 }
 

@@ -99,11 +99,7 @@ func (c *compiled) sumBlock(b *block, columns, sums [][]float64, from, to int) {
 // thresholds from its gap on. gaps is all 0, here and at the end.
 func (n *numberColumn) answer(answers, gaps []uint64, x []float64) {
 	var at [blockRows]uint32
-	if n.cells != nil {
-		n.grid(&at, x)
-	} else {
-		n.halve(&at, x)
-	}
+	n.cuts.Gaps(at[:], x)
 	missing := uint64(0)
 	for row, v := range x {
 		isNaN := uint64(0)
@@ -113,66 +109,29 @@ func (n *numberColumn) answer(answers, gaps []uint64, x []float64) {
 		missing |= isNaN << (row & 63)
 		gaps[at[row&63]] |= 1 << (row & 63)
 	}
-	right, left := n.first[0], n.first[1]
+	right, left, count := n.first[0], n.first[1], n.cuts.Count()
 	rows := uint64(0)
 	switch {
 	case right < 0:
-		answers := answers[left:][:n.count]
+		answers := answers[left:][:count]
 		for i := range answers {
 			rows |= gaps[i]
 			answers[i], gaps[i] = rows, 0
 		}
 	case left < 0:
-		answers := answers[right:][:n.count]
+		answers := answers[right:][:count]
 		for i := range answers {
 			rows |= gaps[i]
 			answers[i], gaps[i] = rows&^missing, 0
 		}
 	default:
-		rights, lefts := answers[right:][:n.count], answers[left:][:n.count]
+		rights, lefts := answers[right:][:count], answers[left:][:count]
 		for i := range rights {
 			rows |= gaps[i]
 			rights[i], lefts[i], gaps[i] = rows&^missing, rows, 0
 		}
 	}
-	gaps[n.count] = 0
-}
-
-// grid writes for each x how many thresholds are below it, 0 for NaN, by the
-// cell that it lies in. Like halve it has no branch that depends on x.
-func (n *numberColumn) grid(at *[blockRows]uint32, x []float64) {
-	table, cells := n.table, (*[gridCells]uint16)(n.cells)
-	low, high, scale, perCell := n.low, n.high, n.scale, n.perCell
-	for row, v := range x {
-		cell := int((min(max(v, low), high) - low) * scale)
-		count := uint(cells[cell&(gridCells-1)])
-		for range perCell {
-			count += below(table, count, v)
-		}
-		at[row&63] = uint32(count)
-	}
-}
-
-// halve does the same by a binary search.
-func (n *numberColumn) halve(at *[blockRows]uint32, x []float64) {
-	table := n.table
-	for row, v := range x {
-		count := uint(0)
-		for step := uint(len(table)) / 2; step > 0; step /= 2 {
-			count += step & -below(table, count+step-1, v)
-		}
-		at[row&63] = uint32(count)
-	}
-}
-
-// below is 1 when table[at] < v, else 0. The length of table is a power of two
-// and at is within it.
-func below(table []float64, at uint, v float64) uint {
-	less := uint(0)
-	if table[at&(uint(len(table))-1)] < v {
-		less = 1
-	}
-	return less
+	gaps[count] = 0
 }
 
 // answer sorts rows into buckets by category, and gathers for each question
