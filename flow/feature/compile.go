@@ -97,6 +97,9 @@ func (c *compiler) view(v spec.FeatureView) error {
 		return err
 	}
 	if v.SQL == "" {
+		if err := readsEntity(v); err != nil {
+			return err
+		}
 		return c.features(v, table.Columns, at)
 	}
 	var mistakes fault.List
@@ -170,6 +173,22 @@ func (c *compiler) features(v spec.FeatureView, schema []frame.Column, lookup in
 		}
 	}
 	return mistakes.Err()
+}
+
+// readsEntity refuses a feature of a looked-up view that is, or reads, what the
+// view is looked up by: those columns are the rows' own.
+func readsEntity(v spec.FeatureView) error {
+	names, err := reads(v, nil)
+	if err != nil {
+		return err
+	}
+	for _, name := range v.Entity {
+		if slices.Contains(names, name) {
+			return fault.New(fault.Invalid, "it reads %q, which it is looked up by", name).
+				Hint("take %s from a view over the rows themselves", name)
+		}
+	}
+	return nil
 }
 
 func noColumn(name, source string, schema []frame.Column) error {

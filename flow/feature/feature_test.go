@@ -141,6 +141,8 @@ func TestMistakesNameTheViewAndHelp(t *testing.T) {
 	sums, keyed := spend, spend
 	sums.Name, sums.SQL = "sums", "select customer_id, avg(Fraud::int) as rate from transactions group by 1"
 	keyed.Entity = spec.Names{"fraud"}
+	circular := who
+	circular.Features = spec.Features{{Name: "odd", Expr: "customer_id % 2"}}
 	nobody := who
 	nobody.Entity = nil
 	far := view("far", []string{"amount"})
@@ -162,6 +164,7 @@ func TestMistakesNameTheViewAndHelp(t *testing.T) {
 		"same name twice":       {views: []spec.FeatureView{view("v", []string{"amount"}), view("w", nil, "amount", "balance")}, parts: []string{`"w"`, `"v"`, "another name"}},
 		"not materialised":      {views: []spec.FeatureView{spend}, kind: fault.Unavailable, parts: []string{`"spend"`, "materialise"}},
 		"other key type":        {views: []spec.FeatureView{spend}, tables: map[string]feature.Table{"spend": texts}, parts: []string{"customer_id", "cast"}},
+		"reads its own entity":  {views: []spec.FeatureView{view("v", []string{"amount"}), circular}, tables: map[string]feature.Table{"who": spendTable}, parts: []string{"looked up by", "rows themselves"}},
 		"no entity":             {views: []spec.FeatureView{view("v", []string{"amount"}), nobody}, tables: map[string]feature.Table{"who": spendTable}, parts: []string{`"who"`, "entity"}},
 		"unknown source":        {views: []spec.FeatureView{far}, parts: []string{"did you mean transactions?"}},
 	}

@@ -92,7 +92,7 @@ func SQL(v spec.FeatureView) (string, error) {
 		return "", fault.New(fault.Invalid, "it is over another source than the rows, and says no entity to look it up by").
 			Hint("add a field like entity: customer_id")
 	}
-	names, err := reads(v)
+	names, err := reads(v, v.Entity)
 	if err != nil {
 		return "", err
 	}
@@ -109,9 +109,9 @@ func SQL(v spec.FeatureView) (string, error) {
 		") AS leat_newest FROM " + identifier(v.Source) + ") AS numbered WHERE leat_newest = 1", nil
 }
 
-// reads lists the columns that the features of a view read, each once, those
-// of the entity left out.
-func reads(v spec.FeatureView) ([]string, error) {
+// reads lists the columns that the features of a view read, each once, but for
+// some.
+func reads(v spec.FeatureView, but []string) ([]string, error) {
 	names := slices.Clone([]string(v.Columns))
 	var mistakes fault.List
 	for _, f := range v.Features {
@@ -124,7 +124,7 @@ func reads(v spec.FeatureView) ([]string, error) {
 	}
 	var once []string
 	for _, name := range names {
-		if !slices.Contains(once, name) && !slices.Contains(v.Entity, name) {
+		if !slices.Contains(once, name) && !slices.Contains(but, name) {
 			once = append(once, name)
 		}
 	}
