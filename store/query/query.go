@@ -17,7 +17,10 @@ import (
 type Relation struct {
 	Files   []string       // absolute local paths, Parquet
 	Batches []frame.Batch  // rows not in any file yet, appended to those of Files
-	Columns []frame.Column // the schema, used when there are no files
+	Columns []frame.Column // the schema, in order; nil: that of the files, or of the batches
+	// FieldIDs are the Parquet field ids of Columns; files that lack one have
+	// NULL there. nil: columns are matched by name.
+	FieldIDs []int
 }
 
 // Statement is one read-only SQL query.
