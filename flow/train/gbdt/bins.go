@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/leat-ai/leat/model/encode"
+	"github.com/leat-ai/leat/model/tree"
 )
 
 // histBins is the room for the bins of a column in a histogram: all that a
@@ -94,29 +95,22 @@ func (c *column) encodeCategories(values []float64) {
 	}
 }
 
-// encodeNumbers finds the bin of every value by a binary search over a table
-// whose length is a power of two, which needs no branch that depends on data.
+// encodeNumbers finds the bin of every value with the cuts that the ensemble
+// will use.
 func (c *column) encodeNumbers(values []float64) {
-	var table [histBins]float64
-	n := copy(table[:], c.upper)
-	for ; n < len(table); n++ {
-		table[n] = math.Inf(1)
-	}
-	missing := c.missingBin()
-	for i, v := range values {
-		at := 0
-		for step := histBins / 2; step > 0; step /= 2 {
-			below := 0
-			if table[(at+step-1)&(histBins-1)] < v {
-				below = 1
+	cuts, missing := tree.NewCuts(c.upper), c.missingBin()
+	var gaps [1024]uint32
+	for len(values) > 0 {
+		n := min(len(values), len(gaps))
+		cuts.Gaps(gaps[:], values[:n])
+		codes := c.codes[len(c.codes)-len(values):]
+		for i, v := range values[:n] {
+			codes[i] = uint8(gaps[i])
+			if v != v {
+				codes[i] = missing
 			}
-			at += step & -below
 		}
-		code := uint8(at)
-		if v != v {
-			code = missing
-		}
-		c.codes[i] = code
+		values = values[n:]
 	}
 }
 
@@ -227,31 +221,33 @@ func between(low, high float64) float64 {
 	return t
 }
 
-// group is up to eight columns whose codes of a row lie in one word, so that
-// one load serves eight histograms.
-type group struct {
-	first, width int // columns first..first+width
-	words        []uint64
+// matrix holds the codes of the fitted rows again, row after row: eight
+// columns, a group, to a word. One load then serves eight histograms, and the
+// codes of a row lie together when only some rows are wanted.
+type matrix struct {
+	words  []uint64 // groups for each row
+	groups []group
 }
 
-// pack lays the codes of the first fit rows out by group.
-func pack(columns []*column, fit, threads int) []group {
-	groups := make([]group, (len(columns)+7)/8)
-	for g := range groups {
-		groups[g] = group{first: 8 * g, width: min(8, len(columns)-8*g), words: make([]uint64, fit)}
+// group is the columns first..first+width, width at most eight.
+type group struct{ first, width int }
+
+func pack(columns []*column, fit, threads int) matrix {
+	m := matrix{groups: make([]group, (len(columns)+7)/8)}
+	for g := range m.groups {
+		m.groups[g] = group{first: 8 * g, width: min(8, len(columns)-8*g)}
 	}
+	n := len(m.groups)
+	m.words = make([]uint64, fit*n)
 	blocks(threads, fit, func(_, from, to int) {
-		for g := range groups {
-			words := groups[g].words[from:to]
-			for k, c := range columns[groups[g].first:][:groups[g].width] {
-				codes := c.codes[from:to]
-				for i := range words {
-					words[i] |= uint64(codes[i]) << (8 * k)
-				}
+		for j, c := range columns {
+			words, shift := m.words[from*n+j/8:], 8*(j%8)
+			for i, code := range c.codes[from:to] {
+				words[i*n] |= uint64(code) << shift
 			}
 		}
 	})
-	return groups
+	return m
 }
 
 // binDataset cuts all columns and drops those that have only one bin.

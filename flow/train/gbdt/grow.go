@@ -19,7 +19,7 @@ const parallelWork = 1 << 17
 type grower struct {
 	*settings
 	columns []*column
-	groups  []group
+	matrix  matrix
 	offsets []int // of each group in a histogram
 	length  int   // of a histogram
 
@@ -62,13 +62,13 @@ type grownSplit struct {
 
 func newGrower(s *settings, columns []*column, fit int) *grower {
 	g := &grower{
-		settings: s, columns: columns, groups: pack(columns, fit, s.threads),
+		settings: s, columns: columns, matrix: pack(columns, fit, s.threads),
 		rows: make([]int32, fit), scratch: make([]int32, 2*fit),
 		packed: make([]int64, fit), ordered: make([]int64, fit), allowed: make([]bool, len(columns)),
 	}
-	for i := range g.groups {
+	for i := range g.matrix.groups {
 		g.offsets = append(g.offsets, g.length)
-		g.length += g.groups[i].room() * histBins
+		g.length += g.matrix.groups[i].room() * histBins
 	}
 	g.pool = max(poolBytes/(8*max(g.length, 1)), 4)
 	return g
@@ -210,9 +210,9 @@ func (g *grower) search(l *leaf) {
 	if g.length < 1<<14 {
 		threads = 1
 	}
-	parallel(threads, len(g.groups), func(i int) {
-		for k := range g.groups[i].width {
-			at := g.groups[i].first + k
+	parallel(threads, len(g.matrix.groups), func(i int) {
+		for k := range g.matrix.groups[i].width {
+			at := g.matrix.groups[i].first + k
 			if g.allowed[at] {
 				c := g.columns[at]
 				found[at] = f.best(c, l.hist[g.offsets[i]+k*histBins:][:c.bins])

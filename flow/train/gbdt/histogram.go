@@ -1,6 +1,7 @@
 package gbdt
 
 import (
+	"math"
 	"math/bits"
 )
 
@@ -82,31 +83,22 @@ func quantise(d derivatives, packed []int64, seed uint64, threads int) packing {
 // extremes are the largest derivatives by size, and the smallest hessian.
 type extremes struct{ gradient, lowHessian, hessian float32 }
 
+// extremesOf compares bits instead of numbers: those of numbers that are not
+// negative have the same order, and whole numbers compare faster.
 func extremesOf(d derivatives, from, to int) extremes {
-	e := extremes{lowHessian: d.hessian[from], hessian: d.hessian[from]}
+	gradient, low, high := uint32(0), uint32(math.MaxUint32), uint32(0)
 	hessian := d.hessian[from:to]
 	for i, g := range d.gradient[from:to] {
-		e.gradient = max(e.gradient, g, -g)
-		e.lowHessian, e.hessian = min(e.lowHessian, hessian[i]), max(e.hessian, hessian[i])
+		gradient = max(gradient, math.Float32bits(g)&^(1<<31))
+		h := math.Float32bits(hessian[i])
+		low, high = min(low, h), max(high, h)
 	}
-	return e
+	return extremes{math.Float32frombits(gradient), math.Float32frombits(low), math.Float32frombits(high)}
 }
 
-// add adds rows to the histograms of a group. packed[i] belongs to rows[i].
-func (g *group) add(h histogram, rows []int32, packed []int64) {
-	switch {
-	case g.width == 1:
-		add1((*[histBins]int64)(h), g.words, rows, packed)
-	case g.width <= 4:
-		add4((*[4 * histBins]int64)(h), g.words, rows, packed)
-	default:
-		add8((*[8 * histBins]int64)(h), g.words, rows, packed)
-	}
-}
-
-// room returns how many histograms add writes to: the columns of the group,
-// rounded up to those it is unrolled for.
-func (g *group) room() int {
+// room returns how many columns' histograms add writes to: those of the group,
+// rounded up to what it is unrolled for.
+func (g group) room() int {
 	switch {
 	case g.width == 1:
 		return 1
@@ -116,10 +108,23 @@ func (g *group) room() int {
 	return 8
 }
 
-func add8(h *[8 * histBins]int64, words []uint64, rows []int32, packed []int64) {
+// add adds rows to the histograms h of group g; packed[i] belongs to rows[i].
+func (m *matrix) add(g int, h histogram, rows []int32, packed []int64) {
+	words, stride := m.words[g:], len(m.groups)
+	switch m.groups[g].room() {
+	case 1:
+		add1((*[histBins]int64)(h), words, stride, rows, packed)
+	case 4:
+		add4((*[4 * histBins]int64)(h), words, stride, rows, packed)
+	default:
+		add8((*[8 * histBins]int64)(h), words, stride, rows, packed)
+	}
+}
+
+func add8(h *[8 * histBins]int64, words []uint64, stride int, rows []int32, packed []int64) {
 	packed = packed[:len(rows)]
 	for i, row := range rows {
-		w, v := words[row], packed[i]
+		w, v := words[int(row)*stride], packed[i]
 		h[w&0xff] += v
 		h[w>>8&0xff+1*histBins] += v
 		h[w>>16&0xff+2*histBins] += v
@@ -131,10 +136,10 @@ func add8(h *[8 * histBins]int64, words []uint64, rows []int32, packed []int64) 
 	}
 }
 
-func add4(h *[4 * histBins]int64, words []uint64, rows []int32, packed []int64) {
+func add4(h *[4 * histBins]int64, words []uint64, stride int, rows []int32, packed []int64) {
 	packed = packed[:len(rows)]
 	for i, row := range rows {
-		w, v := words[row], packed[i]
+		w, v := words[int(row)*stride], packed[i]
 		h[w&0xff] += v
 		h[w>>8&0xff+1*histBins] += v
 		h[w>>16&0xff+2*histBins] += v
@@ -142,10 +147,10 @@ func add4(h *[4 * histBins]int64, words []uint64, rows []int32, packed []int64) 
 	}
 }
 
-func add1(h *[histBins]int64, words []uint64, rows []int32, packed []int64) {
+func add1(h *[histBins]int64, words []uint64, stride int, rows []int32, packed []int64) {
 	packed = packed[:len(rows)]
 	for i, row := range rows {
-		h[words[row]&0xff] += packed[i]
+		h[words[int(row)*stride]&0xff] += packed[i]
 	}
 }
 

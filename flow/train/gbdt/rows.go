@@ -1,52 +1,48 @@
 package gbdt
 
-// count makes the histogram of a leaf of t from its rows. Groups of columns,
-// and parts of the rows when there are many, are counted side by side.
+// stretchBytes is how much of the matrix a histogram is fed with before the
+// next group's takes its turn: what the second-level cache keeps.
+const stretchBytes = 1 << 18
+
+// count makes the histogram of a leaf of t from its rows. When there are many,
+// parts of them are counted side by side.
 func (g *grower) count(t *grown, l *leaf) {
 	l.hist = g.take(t)
-	rows := g.rows[l.begin:l.end]
-	threads, parts := g.threads, 1
-	if len(rows)*len(g.columns) < parallelWork {
-		threads = 1
-	} else if threads > 1 {
-		parts = max(1, 4*threads/len(g.groups))
+	rows := l.end - l.begin
+	parts := 1
+	if rows*len(g.columns) >= parallelWork {
+		parts = g.threads
 	}
-	packed := g.gather(rows, threads)
 	for len(g.partials) < parts-1 {
 		g.partials = append(g.partials, make(histogram, g.length))
 	}
-	part := (len(rows) + parts - 1) / parts
-	parallel(threads, parts*len(g.groups), func(task int) {
-		i, p := task%len(g.groups), task/len(g.groups)
+	parallel(g.threads, parts, func(part int) {
 		h := l.hist
-		if p > 0 {
-			h = g.partials[p-1]
-			clear(g.ofGroup(h, i))
+		if part > 0 {
+			h = g.partials[part-1]
+			clear(h)
 		}
-		from, to := min(p*part, len(rows)), min((p+1)*part, len(rows))
-		g.groups[i].add(g.ofGroup(h, i), rows[from:to], packed[from:to])
+		g.countRows(h, l.begin+rows*part/parts, l.begin+rows*(part+1)/parts)
 	})
 	for _, h := range g.partials[:parts-1] {
 		l.hist.add(h)
 	}
 }
 
-// ofGroup returns the part of a histogram that belongs to group i.
-func (g *grower) ofGroup(h histogram, i int) histogram {
-	return h[g.offsets[i]:][:g.groups[i].room()*histBins]
-}
-
-// gather returns the packed derivatives of rows in their order, so that the
-// histograms read them in a line.
-func (g *grower) gather(rows []int32, threads int) []int64 {
-	ordered := g.ordered[:len(rows)]
-	blocks(threads, len(rows), func(_, from, to int) {
-		out := ordered[from:to]
-		for i, row := range rows[from:to] {
-			out[i] = g.packed[row]
+// countRows adds the rows at begin..end to h, a stretch at a time: its
+// derivatives are gathered once and then read in a line for every group.
+func (g *grower) countRows(h histogram, begin, end int) {
+	stretch := max(stretchBytes/(8*len(g.matrix.groups)), 256)
+	for ; begin < end; begin += stretch {
+		rows := g.rows[begin:min(begin+stretch, end)]
+		packed := g.ordered[begin:][:len(rows)]
+		for i, row := range rows {
+			packed[i] = g.packed[row]
 		}
-	})
-	return ordered
+		for i := range g.matrix.groups {
+			g.matrix.add(i, h[g.offsets[i]:][:g.matrix.groups[i].room()*histBins], rows, packed)
+		}
+	}
 }
 
 // partition moves the rows of a leaf that go left before those that go right,
