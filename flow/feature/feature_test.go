@@ -209,39 +209,6 @@ func TestSQLThatOnlyMentionsTheLabelInTextIsFine(t *testing.T) {
 	}
 }
 
-// warehouse is a lake with columns.
-type warehouse struct {
-	lake
-	columns map[string][]frame.Column
-}
-
-func (w *warehouse) Columns(_ context.Context, source string) ([]frame.Column, error) {
-	columns, ok := w.columns[source]
-	if !ok {
-		return nil, fault.New(fault.NotFound, "there is no table %q", source)
-	}
-	return columns, nil
-}
-
-func TestLoadFindsWhatViewsNeed(t *testing.T) {
-	w := &warehouse{lake: lake{batch: table(t, customers, `[{"customer_id": 2, "age": 30, "city": "Bonn"}]`)},
-		columns: map[string][]frame.Column{"transactions": transactions}}
-	set, err := feature.Load(t.Context(), w, []spec.FeatureView{view("v", []string{"amount"}), who}, feature.Env{Label: "fraud"}, feature.Bounds{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := set.Compute(t.Context(), table(t, transactions, threeRows).NewSlice(1, 2))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := text(t, out); got != `{"adult":true,"amount":8,"city":"Bonn"}` {
-		t.Errorf("computed %s", got)
-	}
-	if _, err := feature.Load(t.Context(), &warehouse{}, []spec.FeatureView{view("v", []string{"amount"})}, feature.Env{}, feature.Bounds{}); !fault.Is(err, fault.NotFound) {
-		t.Errorf("%v, want the lake's own kind", err)
-	}
-}
-
 func TestComputeNamesMissingAndWrongColumns(t *testing.T) {
 	set, err := feature.Compile([]spec.FeatureView{view("v", []string{"amount"}, "h", "hour(at)")}, env())
 	if err != nil {

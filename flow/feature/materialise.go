@@ -2,7 +2,6 @@ package feature
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 
@@ -15,49 +14,6 @@ import (
 // Runner runs SQL over the lake. The caller closes the reader.
 type Runner interface {
 	Query(ctx context.Context, sql string) (frame.Reader, error)
-}
-
-// Lake is what views are loaded from, at the snapshots that the caller pins.
-type Lake interface {
-	Runner
-	Columns(ctx context.Context, source string) ([]frame.Column, error)
-}
-
-// Load compiles views against a lake: it finds out the columns of what they
-// read, materialises those that are looked up, and fills Env.Sources and
-// Env.Tables, of which what is given already is taken as it is.
-func Load(ctx context.Context, lake Lake, views []spec.FeatureView, env Env, b Bounds) (*Set, error) {
-	env.Base = env.base(views)
-	sources, tables := map[string][]frame.Column{}, map[string]Table{}
-	maps.Copy(sources, env.Sources)
-	maps.Copy(tables, env.Tables)
-	need := []string{env.Base}
-	for _, v := range views {
-		if NeedsTable(v, env.Base) {
-			if _, given := tables[v.Name]; given {
-				continue
-			}
-			m, err := Materialise(ctx, lake, v, b)
-			if err != nil {
-				return nil, err
-			}
-			tables[v.Name] = m.Table()
-			continue
-		}
-		need = append(need, v.Source)
-	}
-	for _, source := range need {
-		if _, known := sources[source]; known || source == "" {
-			continue
-		}
-		columns, err := lake.Columns(ctx, source)
-		if err != nil {
-			return nil, err
-		}
-		sources[source] = columns
-	}
-	env.Sources, env.Tables = sources, tables
-	return Compile(views, env)
 }
 
 // Materialise computes what a view is looked up by: the result of its SQL, or
