@@ -9,8 +9,8 @@
 package realtime
 
 import (
-	"bytes"
 	"context"
+	"sync"
 	"time"
 
 	"github.com/leat-ai/leat/base/clock"
@@ -46,6 +46,24 @@ type Service struct {
 	paths  Paths
 	ledger Ledger
 	clock  clock.Clock
+	// layouts has the layout of each endpoint's latest path, so that it is
+	// made once for a release.
+	layouts sync.Map // endpoint → *pathLayout
+}
+
+type pathLayout struct {
+	path   *decide.Path
+	layout *Layout
+}
+
+func (s *Service) layout(path *decide.Path) *Layout {
+	endpoint := path.Release().Endpoint
+	if l, ok := s.layouts.Load(endpoint); ok && l.(*pathLayout).path == path {
+		return l.(*pathLayout).layout
+	}
+	l := &pathLayout{path, NewLayout(path.Inputs(), path.Schema())}
+	s.layouts.Store(endpoint, l)
+	return l.layout
 }
 
 // New returns a service on the live paths. A nil ledger refuses calls that
@@ -82,7 +100,7 @@ func (s *Service) score(ctx context.Context, c Call, dst []byte) ([]byte, error)
 		return dst, err
 	}
 	defer path.Close()
-	rows, err := ReadRows(bytes.NewReader(c.Body), path.Path().Inputs(), path.Path().MaxRows())
+	rows, err := ReadRows(c.Body, s.layout(path.Path()), path.Path().MaxRows())
 	if err != nil {
 		return dst, err
 	}

@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -19,21 +20,52 @@ import (
 	"github.com/leat-ai/leat/model"
 )
 
-// ReadRows reads JSON rows into a batch with one column for each input, in
-// their order. Every row must name every input; null stands for a value that
+// ReadRows reads JSON rows into a batch with one column for each input of the
+// layout, in their order. Every row must name every input; null stands for a value that
 // is not known. Other columns of a row are passed over. The caller releases
 // the batch.
 //
 // A missing column, a value of the wrong type, more than maxRows rows and
 // anything that is not strict JSON (RFC 8259, and no name twice in an object)
 // is an Invalid or TooLarge fault that says which row and column.
-func ReadRows(body io.Reader, inputs []model.Field, maxRows int) (frame.Batch, error) {
-	r := newRowReader(body, inputs, maxRows)
+func ReadRows(body []byte, l *Layout, maxRows int) (frame.Batch, error) {
+	if b, ok := l.readPlain(body, maxRows); ok {
+		return b, nil
+	}
+	return l.readAny(body, maxRows)
+}
+
+// readAny reads whatever is JSON, and explains whatever is not.
+func (l *Layout) readAny(body []byte, maxRows int) (frame.Batch, error) {
+	r := newRowReader(body, l, maxRows)
 	defer r.builder.Release()
 	if err := r.document(); err != nil {
 		return nil, r.explain(err)
 	}
 	return r.builder.NewRecordBatch(), nil
+}
+
+// Layout is what the rows of a path look like: made once, used for every
+// request. It is immutable and safe for many goroutines.
+type Layout struct {
+	inputs []model.Field
+	schema *arrow.Schema
+	byName map[string]int
+}
+
+// NewLayout prepares reading rows of a path's inputs. schema may be nil; the
+// batches read have it otherwise.
+func NewLayout(inputs []model.Field, schema *arrow.Schema) *Layout {
+	l := &Layout{inputs: inputs, schema: schema, byName: make(map[string]int, len(inputs))}
+	fields := make([]arrow.Field, len(inputs))
+	for i, in := range inputs {
+		fields[i] = arrow.Field{Name: in.Name, Type: in.Type.Arrow(), Nullable: true}
+		l.byName[in.Name] = i
+	}
+	if l.schema == nil {
+		l.schema = arrow.NewSchema(fields, nil)
+	}
+	return l
 }
 
 // rowReader holds the state of one ReadRows.
@@ -47,19 +79,13 @@ type rowReader struct {
 	maxRows int
 }
 
-func newRowReader(body io.Reader, inputs []model.Field, maxRows int) *rowReader {
-	fields := make([]arrow.Field, len(inputs))
-	byName := make(map[string]int, len(inputs))
-	for i, in := range inputs {
-		fields[i] = arrow.Field{Name: in.Name, Type: in.Type.Arrow(), Nullable: true}
-		byName[in.Name] = i
-	}
+func newRowReader(body []byte, l *Layout, maxRows int) *rowReader {
 	return &rowReader{
-		dec:     jsontext.NewDecoder(body),
-		inputs:  inputs,
-		byName:  byName,
-		builder: array.NewRecordBuilder(memory.DefaultAllocator, arrow.NewSchema(fields, nil)),
-		seen:    make([]int, len(inputs)),
+		dec:     jsontext.NewDecoder(bytes.NewBuffer(body)),
+		inputs:  l.inputs,
+		byName:  l.byName,
+		builder: array.NewRecordBuilder(memory.DefaultAllocator, l.schema),
+		seen:    make([]int, len(l.inputs)),
 		maxRows: maxRows,
 	}
 }
