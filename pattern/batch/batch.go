@@ -81,6 +81,7 @@ type Deps struct {
 	Lake     *lake.Lake
 	Ingest   *ingest.Ingester // how files are opened; its Sink and Ledger are not used
 	Recorder Recorder
+	Watch    Watch       // nil: what is decided is not compared with the training
 	Clock    clock.Clock // clock.System when nil
 	// Root is the folder that relative names of files start from.
 	Root string
@@ -186,7 +187,18 @@ func (d Deps) run(ctx context.Context, r *work.Run, b spec.Batch) (Report, error
 		return Report{}, err
 	}
 	j.clean()
-	return report, nil
+	return report, j.conclude(r, parts)
+}
+
+// conclude hands the counts of all rows to who watches the endpoint.
+func (j *job) conclude(r *work.Run, parts []part) error {
+	if j.profile == nil {
+		return nil
+	}
+	_, err := work.Step(r, "watch", attempts(), func(ctx context.Context, _ *work.Progress) (bool, error) {
+		return true, j.watch.Conclude(ctx, j.batch.Score, concluded(j.profile, j.plan.Release, j.plan.At, j.clock.Now(), parts))
+	})
+	return err
 }
 
 // commit shows what the chunks wrote: first the rows that failed, then the

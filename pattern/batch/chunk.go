@@ -12,6 +12,7 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/flow/feature/profile"
 	"github.com/leat-ai/leat/flow/ingest/convert"
 	"github.com/leat-ai/leat/work"
 )
@@ -22,6 +23,8 @@ type part struct {
 	Rows       int64  `json:"rows"`
 	FailedFile string `json:"failed_file,omitempty"`
 	Failed     int64  `json:"failed,omitempty"`
+	// Tallies are the counts of the rows, by window of the whole run.
+	Tallies map[int]*profile.Tally `json:"tallies,omitempty"`
 }
 
 // score is the step of one chunk.
@@ -32,7 +35,7 @@ func (j *job) score(ctx context.Context, progress *work.Progress, index int, c C
 	if err != nil {
 		return part{}, err
 	}
-	s := &scorer{job: j, index: index, at: c.FirstRow}
+	s := &scorer{job: j, index: index, at: c.FirstRow, tallies: tallies{profile: j.profile, total: j.plan.Rows}}
 	defer s.abort()
 	err = frame.Each(ctx, r, func(rows frame.Batch) error {
 		if err := s.batch(ctx, rows); err != nil {
@@ -58,6 +61,7 @@ type scorer struct {
 	at       int64 // position of the next row in the source
 	out      PartWriter
 	failed   PartWriter
+	tallies  tallies
 	releases arrow.Array // the id of the release, as often as the longest batch has rows
 }
 
@@ -70,6 +74,7 @@ func (s *scorer) batch(ctx context.Context, rows frame.Batch) error {
 	answer, err := s.job.decider.Decide(ctx, decide.Request{
 		Principal: principal(s.job.batch), Pattern: decide.Batch,
 		Rows: in, Keys: positions(s.at, int(in.NumRows())), Run: s.job.run, Received: s.job.clock.Now(),
+		Seen: func(inputs, output frame.Batch) error { return s.tallies.seen(s.at, inputs, output) },
 	})
 	if err != nil {
 		return err
@@ -169,6 +174,7 @@ func (s *scorer) finish(ctx context.Context) (p part, err error) {
 			return part{}, err
 		}
 	}
+	p.Tallies = s.tallies.counts
 	return p, nil
 }
 

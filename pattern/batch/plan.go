@@ -11,6 +11,7 @@ import (
 	"github.com/leat-ai/leat/base/clock"
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/flow/feature/profile"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/work"
@@ -192,6 +193,8 @@ type job struct {
 	clock    clock.Clock
 	scratch  string // of this run, or ""
 	target   *arrow.Schema
+	watch    Watch            // nil: nobody looks
+	profile  *profile.Profile // nil: there is nothing to compare with
 }
 
 // open takes up a plan, in its first life or a later one.
@@ -208,8 +211,15 @@ func (d Deps) open(ctx context.Context, run string, b spec.Batch, p plan) (*job,
 	if err != nil {
 		return nil, err
 	}
+	var of *profile.Profile
+	if d.Watch != nil {
+		if of, err = d.Watch.Profile(ctx, p.Release); err != nil {
+			decider.Close()
+			return nil, err
+		}
+	}
 	return &job{
-		run: run, batch: b, plan: p, source: source, sink: sink, failures: failures, decider: decider,
+		watch: d.Watch, profile: of, run: run, batch: b, plan: p, source: source, sink: sink, failures: failures, decider: decider,
 		recorder: d.Recorder, clock: d.Clock, scratch: d.scratch(run),
 		target: frame.SchemaOf(p.Target),
 	}, nil
