@@ -22,6 +22,8 @@ type Ensemble struct {
 var (
 	_ model.Model     = (*Ensemble)(nil)
 	_ model.Explainer = (*Ensemble)(nil)
+
+	_ model.ONNXExporter = (*Ensemble)(nil)
 )
 
 // New checks a definition and compiles it. The definition belongs to the
@@ -57,20 +59,23 @@ func (e *Ensemble) Signature() model.Signature { return e.signature }
 func (e *Ensemble) Definition() *Definition { return &e.def }
 
 // Importance returns the share of each input in what the splits gained in
-// training: non-negative, summing to 1. It is all 0 when nothing was gained or
-// the artifact does not know.
+// training: non-negative, summing to 1. The shares are equal when nothing was
+// gained or the artifact does not know.
 func (e *Ensemble) Importance() map[string]float64 {
-	shares := make(map[string]float64, len(e.def.Encoder.Columns))
-	total := 0.0
+	columns := e.def.Encoder.Columns
+	shares := make(map[string]float64, len(columns))
+	largest, total := 0.0, 0.0
 	for _, v := range e.def.Importance {
-		total += v
+		largest = max(largest, v)
 	}
-	for i := range e.def.Encoder.Columns {
-		share := 0.0
-		if total > 0 {
-			share = e.def.Importance[i] / total
+	for _, v := range e.def.Importance {
+		total += v / largest // so that no sum overflows
+	}
+	for i := range columns {
+		shares[columns[i].Name] = 1 / float64(len(columns))
+		if largest > 0 {
+			shares[columns[i].Name] = e.def.Importance[i] / largest / total
 		}
-		shares[e.def.Encoder.Columns[i].Name] = share
 	}
 	return shares
 }
