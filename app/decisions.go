@@ -24,7 +24,7 @@ func (a *App) openRecords(context.Context) (func(context.Context) error, error) 
 		return nil, err
 	}
 	a.records = w
-	a.sql.fresh = w
+	a.sql.records, a.sql.sql.Fresh = w, fresh{w}
 	a.tel.Gauge("leat_records_dropped", "Decisions that were not recorded because the queue was full.",
 		func() float64 { return float64(w.Stats().Dropped) })
 	a.tel.Gauge("leat_records_queued_bytes", "Bytes of decisions that wait to be written.",

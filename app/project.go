@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,7 +100,7 @@ func (a *App) release(ctx context.Context, e *spec.Endpoint, list []spec.Resourc
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return err
 	}
-	if err == nil && !a.asksForMore(live, content) {
+	if err == nil && same(live.Content, content) {
 		return nil
 	}
 	if _, err := a.releases.Deploy(ctx, e.Name, content, by, "apply"); err != nil {
@@ -107,13 +109,12 @@ func (a *App) release(ctx context.Context, e *spec.Endpoint, list []spec.Resourc
 	return a.serve(ctx, e.Name)
 }
 
-// asksForMore tells whether a wanted content differs from the live one in what
-// the resource says. Which version is live is for deploys and rollbacks to
-// say: an apply does not undo them.
-func (a *App) asksForMore(live deploy.Release, wanted deploy.Content) bool {
-	same := live.Content
-	same.Decide, same.Limits, same.Record, same.Allow, same.SLO = wanted.Decide, wanted.Limits, wanted.Record, wanted.Allow, wanted.SLO
-	return deploy.Hash(same) != live.ID
+// same tells whether a live content is all that a resource asks for. Which
+// version is live is for deploys and rollbacks to say: an apply does not undo
+// them, and so they do not count.
+func same(live, wanted deploy.Content) bool {
+	return reflect.DeepEqual(live.Decide, wanted.Decide) && live.Limits == wanted.Limits && live.Record == wanted.Record &&
+		slices.Equal(live.Allow, wanted.Allow) && live.SLO == wanted.SLO
 }
 
 // monitors starts a watcher for each monitor in force and ends those before.

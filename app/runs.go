@@ -8,7 +8,6 @@ import (
 
 	"github.com/leat-ai/leat/backends"
 	"github.com/leat-ai/leat/base/fault"
-	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/flow/ingest"
 	"github.com/leat-ai/leat/flow/monitor"
 	"github.com/leat-ai/leat/flow/retrain"
@@ -30,7 +29,7 @@ func (a *App) openRuns(ctx context.Context) (func(context.Context) error, error)
 	a.runs = e
 	a.defineIngest()
 	batch.Define(e, batch.Deps{
-		Releases: batch.Router(a.router, a.releases), Lake: a.lake, Files: fileOpener{a.ingester}, Recorder: a.records,
+		Releases: batch.Router(a.router, a.releases), Lake: a.lake, Ingest: a.ingester, Recorder: a.records,
 		Watch: batchWatch{a}, Clock: a.clock, Root: a.ingester.Root, Scratch: filepath.Join(a.scratch(), "batch"),
 	})
 	retrain.Define(e, retrain.Deps{
@@ -103,13 +102,6 @@ func (b batchRuns) Score(ctx context.Context, s spec.Batch, id, by string) error
 		return err
 	}
 	return status.Err()
-}
-
-// fileOpener reads files that are not Parquet for batches.
-type fileOpener struct{ ingester *ingest.Ingester }
-
-func (o fileOpener) Open(ctx context.Context, from string) (frame.Reader, error) {
-	return o.ingester.Read(ctx, from)
 }
 
 // schedule puts the timetables of the resources in force, and takes those away

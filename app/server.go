@@ -10,6 +10,7 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/decide"
 	"github.com/leat-ai/leat/pattern/realtime"
+	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/surface/api"
 	"github.com/leat-ai/leat/surface/client"
 	"github.com/leat-ai/leat/surface/compat/oip"
@@ -47,7 +48,7 @@ func (a *App) checks(ctx context.Context) []api.Check {
 	if err != nil {
 		return checks
 	}
-	return append(checks, a.checkEndpoints(ctx, declared)...)
+	return append(checks, a.checkEndpoints(declared)...)
 }
 
 func (a *App) checkCatalog(ctx context.Context) api.Check {
@@ -92,9 +93,21 @@ func (t within) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-func endpointProblem(err error) string {
-	if hint := fault.HintOf(err); hint != "" {
-		return err.Error() + "; " + hint
+// checkEndpoints finds endpoints that are declared and do not serve.
+func (a *App) checkEndpoints(declared []spec.Resource) []api.Check {
+	var checks []api.Check
+	for _, e := range spec.All[*spec.Endpoint](declared) {
+		c := api.Check{Name: "endpoint " + e.Name, OK: true}
+		path, err := a.router.Path(e.Name)
+		switch {
+		case err == nil:
+			c.Note = fmt.Sprintf("serves release %d", path.Release().Number)
+		case fault.Is(err, fault.NotFound):
+			c.Note = "has no release yet"
+		default:
+			c.OK, c.Note, c.Hint = false, err.Error(), fault.HintOf(err)
+		}
+		checks = append(checks, c)
 	}
-	return err.Error()
+	return checks
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/flow/ingest"
 	"github.com/leat-ai/leat/flow/train"
 	"github.com/leat-ai/leat/flow/train/auto"
 	"github.com/leat-ai/leat/flow/train/command"
@@ -80,3 +81,10 @@ func Trainer(step spec.TrainStep) (train.Options, error) {
 	return train.Options{}, fault.New(fault.Invalid, "no trainer is called %q", step.Trainer).
 		Hint("use auto, gbdt, linear or command")
 }
+
+// Openers lists what opens the addresses of sources, by scheme. Local files
+// need none.
+func Openers() map[string]ingest.Opener { return nil }
+
+// Databases lists what runs the queries of sources, by scheme.
+func Databases() map[string]ingest.Database { return nil }

@@ -62,7 +62,6 @@ type Deps struct {
 type Input struct {
 	Pipeline  spec.Pipeline   `json:"pipeline"`
 	Resources []spec.Resource `json:"resources"`
-	By        string          `json:"by"`
 }
 
 // Result is the output of a run.
@@ -89,12 +88,12 @@ func Define(e *work.Engine, d Deps) {
 }
 
 // Start begins a run of a pipeline with the resources in force.
-func Start(ctx context.Context, e *work.Engine, name string, inForce []spec.Resource, by string, opts ...work.StartOption) (string, error) {
+func Start(ctx context.Context, e *work.Engine, name string, inForce []spec.Resource, opts ...work.StartOption) (string, error) {
 	p, ok := spec.Find[*spec.Pipeline](inForce, name)
 	if !ok {
 		return "", fault.New(fault.NotFound, "no pipeline is called %q", name).Hint("is the project applied? `leat apply`")
 	}
-	return e.Start(ctx, Kind, name, Input{Pipeline: *p, Resources: inForce, By: by}, opts...)
+	return e.Start(ctx, Kind, name, Input{Pipeline: *p, Resources: inForce}, opts...)
 }
 
 // pipeline is one run on its way.
@@ -180,7 +179,7 @@ func (p *pipeline) batch(i int, s *spec.BatchStep, out *Result) error {
 		return fault.New(fault.NotFound, "no batch is called %q", s.Name)
 	}
 	_, err := work.Step(p.run, p.name(i, "batch "+s.Name), once, func(ctx context.Context, _ *work.Progress) (bool, error) {
-		return true, p.Batches.Score(ctx, *b, fmt.Sprintf("%s-%d", p.run.ID(), i+1), p.in.By)
+		return true, p.Batches.Score(ctx, *b, fmt.Sprintf("%s-%d", p.run.ID(), i+1), p.run.By())
 	})
 	out.Batches = append(out.Batches, s.Name)
 	return err

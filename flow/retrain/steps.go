@@ -155,13 +155,13 @@ func (p *pipeline) register(i int, s *spec.RegisterStep, out *Result) (err error
 		if err != nil {
 			return registry.Version{}, err
 		}
-		n.Gates, n.By = p.verdicts, p.in.By
+		n.Gates, n.By = p.verdicts, p.run.By()
 		v, err := p.Registry.Register(ctx, n)
 		if err != nil {
 			return v, err
 		}
 		pr.Note(fmt.Sprintf("%s version %d", v.Model, v.Number))
-		return v, p.Registry.SetAlias(ctx, v.Model, s.Alias, v.Number, p.in.By)
+		return v, p.Registry.SetAlias(ctx, v.Model, s.Alias, v.Number, p.run.By())
 	})
 	out.Model, out.Version, out.ID, out.Metrics = p.version.Model, p.version.Number, p.version.ID, p.version.Metrics
 	return err
@@ -193,13 +193,13 @@ func (p *pipeline) release(ctx context.Context, s *spec.DeployStep) (deploy.Rele
 	if err != nil {
 		return deploy.Release{}, err
 	}
-	r, err := p.Releases.Deploy(ctx, e.Name, content, p.in.By, "deploy by run "+p.run.ID())
+	r, err := p.Releases.Deploy(ctx, e.Name, content, p.run.By(), "deploy by run "+p.run.ID())
 	if err != nil {
 		return r, err
 	}
 	if err := p.Deployed(ctx, e.Name); err != nil {
-		_, back := p.Releases.Rollback(ctx, e.Name, "", p.in.By)
+		_, back := p.Releases.Rollback(ctx, e.Name, "", p.run.By())
 		return r, errors.Join(err, back)
 	}
-	return r, p.Registry.SetAlias(ctx, p.version.Model, s.Alias, p.version.Number, p.in.By)
+	return r, p.Registry.SetAlias(ctx, p.version.Model, s.Alias, p.version.Number, p.run.By())
 }

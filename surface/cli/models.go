@@ -135,7 +135,7 @@ func (c *commands) writeCard(ctx context.Context, cl *client.Client, v registry.
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "cannot write %s", path)
 	}
-	if err := card.Write(f, v, &report); err != nil {
+	if err := card.Write(f, cardOf(v, &report)); err != nil {
 		f.Close()
 		return err
 	}
@@ -143,6 +143,25 @@ func (c *commands) writeCard(ctx context.Context, cl *client.Client, v registry.
 		return fault.Wrap(err, fault.Full, "cannot write %s", path)
 	}
 	return c.show(map[string]string{"written": path}, func(w io.Writer) { fmt.Fprintf(w, "wrote %s; open it in a browser\n", path) })
+}
+
+// cardOf is the model card of a version.
+func cardOf(v registry.Version, report *evaluate.Report) card.Card {
+	l := v.Lineage
+	c := card.Card{
+		Model: v.Model, Version: v.Number, ID: v.ID, CreatedAt: v.CreatedAt, CreatedBy: v.CreatedBy,
+		Format: v.Manifest.Format, Signature: v.Manifest.Signature, Report: report, Params: l.Params,
+		Lineage: []card.Entry{
+			{Name: "table", Value: fmt.Sprintf("%s, snapshot %d", l.Table, l.Snapshot)}, {Name: "rows", Value: count(l.Rows)},
+			{Name: "features", Value: strings.Join(l.Features, " ")}, {Name: "label", Value: l.Label}, {Name: "split", Value: l.Split},
+			{Name: "trainer", Value: l.Trainer}, {Name: "seed", Value: fmt.Sprint(l.Seed)}, {Name: "run", Value: l.Run},
+			{Name: "code", Value: l.Code}, {Name: "leat", Value: l.Leat},
+		},
+	}
+	for _, g := range v.Gates {
+		c.Gates = append(c.Gates, card.Gate{Gate: g.Gate, Passed: g.Passed, Reason: g.Reason, Figures: g.Figures})
+	}
+	return c
 }
 
 func printVersion(w io.Writer, v registry.Version) {
