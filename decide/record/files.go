@@ -119,11 +119,11 @@ func (s *segments) list() ([]string, error) {
 	return names, nil
 }
 
-// write appends records to the present segment, and makes one when there is
-// none. What did not go in whole is taken back.
-func (s *segments) write(records []byte, sync bool) error {
-	if len(records) > 0 {
-		if err := s.append(records); err != nil {
+// write appends blocks of records to the present segment, and makes one when
+// there is none. When one does not go in whole, all of them are taken back.
+func (s *segments) write(blocks [][]byte, sync bool) error {
+	if len(blocks) > 0 {
+		if err := s.append(blocks); err != nil {
 			return err
 		}
 	}
@@ -133,22 +133,26 @@ func (s *segments) write(records []byte, sync bool) error {
 	return nil
 }
 
-func (s *segments) append(records []byte) error {
+func (s *segments) append(blocks [][]byte) error {
 	if s.present == nil {
 		if err := s.begin(); err != nil {
 			return err
 		}
 	}
-	n, err := s.present.Write(records)
-	if err == nil {
-		s.size += int64(n)
-		s.dirty = true
-		return nil
+	size := s.size
+	for _, block := range blocks {
+		n, err := s.present.Write(block)
+		size += int64(n)
+		if err == nil {
+			continue
+		}
+		if undo := s.present.Truncate(s.size); undo != nil {
+			return fmt.Errorf("%w: %w", errSync, errors.Join(err, undo))
+		}
+		return err
 	}
-	if undo := s.present.Truncate(s.size); undo != nil {
-		return fmt.Errorf("%w: %w", errSync, errors.Join(err, undo))
-	}
-	return err
+	s.size, s.dirty = size, true
+	return nil
 }
 
 // begin makes a segment. It has its name on disk before anything in it is

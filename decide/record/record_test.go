@@ -272,8 +272,10 @@ func floatOf(v float64) any {
 }
 
 func TestQueueIsBounded(t *testing.T) {
-	disk := &faultyDisk{block: make(chan struct{})}
+	disk := &faultyDisk{block: make(chan struct{}), blocked: make(chan struct{}, 1000)}
 	w := start(t, Options{QueueCount: 10, create: disk.create, Linger: time.Millisecond})
+	record(t, w, entry(false, "first"))
+	<-disk.blocked // the writer has taken what was queued, and waits for the disk
 	refused := 0
 	for i := range 100 {
 		err := w.Record(t.Context(), entry(false, fmt.Sprint(i)))
@@ -290,17 +292,19 @@ func TestQueueIsBounded(t *testing.T) {
 	close(disk.block)
 	found := len(fresh(t, w))
 	s := w.Stats()
-	if s.Dropped != int64(refused+1) || found != 100-refused || refused < 70 {
+	if s.Dropped != 91 || refused != 90 || found != 11 {
 		t.Errorf("%d refused, %d dropped, %d found", refused, s.Dropped, found)
 	}
 }
 
 // faultyDisk is files that fail as told.
 type faultyDisk struct {
-	room   atomic.Int64  // bytes until the disk is full; 0: endless
-	noSync atomic.Bool   // a sync fails
-	syncs  atomic.Int64  // that succeeded
-	block  chan struct{} // writes wait until it is closed; nil: they do not
+	room   atomic.Int64 // bytes until the disk is full; 0: endless
+	noSync atomic.Bool  // a sync fails
+	syncs  atomic.Int64 // that succeeded
+
+	block   chan struct{} // writes wait until it is closed; nil: they do not
+	blocked chan struct{} // gets one for each write that waits
 }
 
 func (d *faultyDisk) create(path string) (file, error) {
@@ -315,6 +319,7 @@ type faultyFile struct {
 
 func (f *faultyFile) Write(p []byte) (int, error) {
 	if f.disk.block != nil {
+		f.disk.blocked <- struct{}{}
 		<-f.disk.block
 	}
 	room := f.disk.room.Load()
@@ -700,21 +705,35 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func BenchmarkRecordOneRow(b *testing.B) {
-	w := start(b, Options{QueueCount: 1 << 30, QueueBytes: 1 << 30})
-	e := entry(false, "01jd8mzv5n6s3r8q2w4x7y9zab")
-	e.Inputs = numbers(30, 1)
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := w.Record(b.Context(), e); err != nil {
-			b.Fatal(err)
-		}
+// BenchmarkRecord measures what an entry of one row with 30 features costs its
+// caller (on a disk that costs nothing), and how many reach a real one.
+func BenchmarkRecord(b *testing.B) {
+	nowhere := func(string) (file, error) { return nullFile{}, nil }
+	for name, create := range map[string]creator{"caller": nowhere, "disk": createFile} {
+		b.Run(name, func(b *testing.B) {
+			w := start(b, Options{QueueCount: 1 << 30, QueueBytes: 8 << 30, create: create})
+			e := entry(false, "01jd8mzv5n6s3r8q2w4x7y9zab")
+			e.Inputs = numbers(30, 1)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := w.Record(b.Context(), e); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := w.flush(context.Background(), true, false); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+		})
 	}
-	if err := w.flush(context.Background(), true, false); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
 }
+
+type nullFile struct{}
+
+func (nullFile) Write(p []byte) (int, error) { return len(p), nil }
+func (nullFile) Sync() error                 { return nil }
+func (nullFile) Truncate(int64) error        { return nil }
+func (nullFile) Close() error                { return nil }
 
 func BenchmarkRequiredParallel(b *testing.B) {
 	w := start(b, Options{})

@@ -63,11 +63,12 @@ type Writer struct {
 	scratch sync.Pool // of *[]byte
 
 	mu     sync.Mutex
-	queue  []byte // records ready to be written
-	spare  []byte // the other of two buffers
-	count  int    // records in queue
-	rows   int64  // decisions in them
-	group  *group // who waits for the queue to be written
+	queue  [][]byte // blocks of records ready to be written
+	free   [][]byte // empty blocks
+	bytes  int      // in queue
+	count  int      // records in queue
+	rows   int64    // decisions in them
+	group  *group   // who waits for the queue to be written
 	closed bool
 	failed error // of a sync: nothing is written until Reopen
 
@@ -151,7 +152,7 @@ func (w *Writer) enqueue(record []byte, decisions int, required bool) (*group, e
 		w.dropped.Add(int64(decisions))
 		return nil, err
 	}
-	w.queue = append(w.queue, record...)
+	w.push(record)
 	w.count++
 	w.rows += int64(decisions)
 	if w.count == 1 {
@@ -160,7 +161,7 @@ func (w *Writer) enqueue(record []byte, decisions int, required bool) (*group, e
 	if required {
 		w.group.sync = true
 	}
-	if required || len(w.queue) >= 256<<10 {
+	if required || w.bytes >= blockSize {
 		notify(w.urgent)
 	}
 	if required {
@@ -169,13 +170,49 @@ func (w *Writer) enqueue(record []byte, decisions int, required bool) (*group, e
 	return nil, nil
 }
 
+// Blocks are what is queued and written in one piece, so that a long queue
+// grows without being copied.
+const (
+	blockSize = 256 << 10
+	maxFree   = 32
+)
+
+// push copies a record to the end of the queue.
+func (w *Writer) push(record []byte) {
+	last := len(w.queue) - 1
+	if last < 0 || len(w.queue[last])+len(record) > cap(w.queue[last]) {
+		w.queue = append(w.queue, w.block(len(record)))
+		last++
+	}
+	w.queue[last] = append(w.queue[last], record...)
+	w.bytes += len(record)
+}
+
+func (w *Writer) block(size int) []byte {
+	if n := len(w.free); n > 0 && size <= blockSize {
+		b := w.free[n-1]
+		w.free = w.free[:n-1]
+		return b
+	}
+	return make([]byte, 0, max(size, blockSize))
+}
+
+// recycle takes back blocks that are written.
+func (w *Writer) recycle(blocks [][]byte) {
+	for _, b := range blocks {
+		if cap(b) == blockSize && len(w.free) < maxFree {
+			w.free = append(w.free, b[:0])
+		}
+	}
+}
+
 func (w *Writer) room(size int) error {
 	switch {
 	case w.closed:
 		return fault.New(fault.Unavailable, "the decision log is closed")
 	case w.failed != nil:
 		return w.failed
-	case w.count >= w.options.QueueCount || len(w.queue)+size > w.options.QueueBytes && w.count > 0:
+	case w.count >= w.options.QueueCount || w.bytes+size > w.options.QueueBytes && w.count > 0:
 		return fault.New(fault.Overloaded, "the decision log does not keep up").
 			Hint("the disk is too slow for this many decisions")
 	}
@@ -244,7 +281,7 @@ func (w *Writer) work() {
 func (w *Writer) round() (last bool) {
 	w.mu.Lock()
 	batch, g, rows := w.queue, w.group, w.rows
-	w.queue, w.group, w.count, w.rows = w.spare[:0], newGroup(), 0, 0
+	w.queue, w.group, w.bytes, w.count, w.rows = nil, newGroup(), 0, 0, 0
 	last = w.closed
 	failed := w.failed
 	w.mu.Unlock()
@@ -259,18 +296,14 @@ func (w *Writer) round() (last bool) {
 		w.recorded.Add(rows)
 	}
 	w.mu.Lock()
-	if cap(batch) <= 4<<20 {
-		w.spare = batch
-	} else {
-		w.spare = nil
-	}
+	w.recycle(batch)
 	w.mu.Unlock()
 	close(g.done)
 	return last
 }
 
 // write puts a batch into the present segment and ends that when it is due.
-func (w *Writer) write(batch []byte, g *group, last bool) error {
+func (w *Writer) write(batch [][]byte, g *group, last bool) error {
 	w.disk.Lock()
 	defer w.disk.Unlock()
 	err := w.segs.write(batch, g.sync)
@@ -340,7 +373,7 @@ func (w *Writer) Stats() Stats {
 	defer w.mu.Unlock()
 	return Stats{
 		Recorded: w.recorded.Load(), Dropped: w.dropped.Load(), Failed: w.refused.Load(), Damaged: w.damaged.Load(),
-		Segments: len(names), Queued: len(w.queue), Stopped: w.failed != nil,
+		Segments: len(names), Queued: w.bytes, Stopped: w.failed != nil,
 	}
 }
 
