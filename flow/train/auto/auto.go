@@ -6,11 +6,11 @@
 // data only, never on the clock, so that the same rows and seed give the same
 // model on any machine. Up to 20,000 rows are judged by cross-validation, more
 // by the validation rows alone; rows in the order of time are always judged by
-// the later ones. Very large data is searched on a sample.
+// later ones than were fitted. Very large data is searched on a sample.
 //
-// A linear model is preferred while trees are not better by more than the
-// standard error of the difference: what cannot be told apart is decided by
-// simplicity.
+// A linear model is preferred while trees are not better by more than two
+// standard errors of the difference: what cannot be told apart is decided by
+// simplicity, which also lasts longer when the world changes.
 package auto
 
 import (
@@ -69,6 +69,9 @@ func (s *search) refit(ctx context.Context, best *result) (*train.Artifact, erro
 	return s.trainer(best.family).Train(ctx, &all, p)
 }
 
+// clearly is how many standard errors a difference must have to count.
+const clearly = 2
+
 // choose returns the result to fit and says why.
 func (s *search) choose() (*result, []string) {
 	linear, trees := s.best(linearFamily), s.best(treesFamily)
@@ -85,11 +88,11 @@ func (s *search) choose() (*result, []string) {
 		return trees, notes
 	}
 	gain, noise := s.difference(linear, trees)
-	if gain > noise {
+	if gain > clearly*noise {
 		return trees, append(notes, fmt.Sprintf("trees won: the difference is %.1f standard errors", gain/noise))
 	}
 	if gain > 0 {
-		return linear, append(notes, "the linear model won: trees are better by less than one standard error, and it is simpler")
+		return linear, append(notes, "the linear model won: trees are better by less than two standard errors, and it is simpler")
 	}
 	return linear, append(notes, "the linear model won")
 }

@@ -37,6 +37,9 @@ func newPlan(d *train.Dataset, seed int64) *plan {
 	case !d.Ordered && n <= threeFolds:
 		return crossValidation(n, 3, seed)
 	}
+	if d.Ordered && n <= threeFolds {
+		return rolling(n)
+	}
 	valid := d.Valid
 	if valid == 0 {
 		valid = max(1, int(judgeShare*float64(n)))
@@ -53,6 +56,17 @@ func newPlan(d *train.Dataset, seed int64) *plan {
 		words += fmt.Sprintf(", fitting a sample of %d", len(f.fit))
 	}
 	return &plan{folds: []fold{f}, words: words}
+}
+
+// rolling judges three times by the rows that come next, each time fitting all
+// that came before: what does well once may only suit one stretch of time.
+func rolling(n int) *plan {
+	p := &plan{words: fmt.Sprintf("three stretches of the later %d rows, each fitting the rows before it", n-n*55/100)}
+	for _, at := range []int{55, 70, 85} {
+		from, to := n*at/100, n*(at+15)/100
+		p.folds = append(p.folds, fold{fit: thin(0, from, from), judge: thin(from, to, to-from)})
+	}
+	return p
 }
 
 // growth is by how much more rounds all rows are worth than those that were
