@@ -24,6 +24,29 @@ type decision struct {
 	threshold float64
 	above     string // "" is NULL
 	below     string
+	// single holds the answers of one row, above and below: most requests
+	// have one, and building a column of one word costs more than the rest of
+	// this step.
+	single [2]arrow.Array
+}
+
+func newDecision(score int, threshold float64, above, below string) *decision {
+	d := &decision{score: score, threshold: threshold, above: above, below: below}
+	for i, word := range [2]string{above, below} {
+		b := array.NewStringBuilder(memory.DefaultAllocator)
+		appendWord(b, word)
+		d.single[i] = b.NewArray()
+		b.Release()
+	}
+	return d
+}
+
+func appendWord(b *array.StringBuilder, word string) {
+	if word == "" {
+		b.AppendNull()
+	} else {
+		b.Append(word)
+	}
 }
 
 // compileDecision resolves the threshold, the endpoint's own or the model
@@ -52,29 +75,39 @@ func compileDecision(d spec.Decide, v registry.Version, s model.Signature) (*dec
 		return nil, fault.New(fault.Invalid, "the endpoint decides by a score, and neither it nor the model says the threshold").
 			Hint("set decide.threshold")
 	case !words:
-		return &decision{at, *threshold, s.Classes[1], s.Classes[0]}, nil
+		return newDecision(at, *threshold, s.Classes[1], s.Classes[0]), nil
 	}
-	return &decision{at, *threshold, d.OnAbove, d.OnBelow}, nil
+	return newDecision(at, *threshold, d.OnAbove, d.OnBelow), nil
 }
 
 // of returns the column of decisions: NULL where there is no score.
 func (d *decision) of(score *array.Float64) arrow.Array {
+	if score.Len() == 1 && known(score, 0) {
+		word := d.single[1]
+		if score.Value(0) >= d.threshold {
+			word = d.single[0]
+		}
+		word.Retain()
+		return word
+	}
 	b := array.NewStringBuilder(memory.DefaultAllocator)
 	defer b.Release()
-	n := score.Len()
-	b.Reserve(n)
-	for i := range n {
-		word := d.below
-		if !score.IsNull(i) && score.Value(i) >= d.threshold {
-			word = d.above
-		}
-		if word == "" || score.IsNull(i) || math.IsNaN(score.Value(i)) {
+	b.Reserve(score.Len())
+	for i := range score.Len() {
+		switch {
+		case !known(score, i):
 			b.AppendNull()
-		} else {
-			b.Append(word)
+		case score.Value(i) >= d.threshold:
+			appendWord(b, d.above)
+		default:
+			appendWord(b, d.below)
 		}
 	}
 	return b.NewArray()
+}
+
+func known(score *array.Float64, row int) bool {
+	return !score.IsNull(row) && !math.IsNaN(score.Value(row))
 }
 
 // decided returns the model's outputs with the decision, if there is one.
