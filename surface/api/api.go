@@ -11,6 +11,9 @@ package api
 import (
 	"context"
 	"net/http"
+	"path"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -86,13 +89,25 @@ type API struct {
 	started  time.Time
 }
 
+// described are types whose JSON is not what their Go type says, each with one
+// that says it.
+func described(r huma.Registry) {
+	r.RegisterTypeAlias(reflect.TypeFor[spec.Columns](), reflect.TypeFor[map[string]string]())
+	r.RegisterTypeAlias(reflect.TypeFor[spec.Features](), reflect.TypeFor[map[string]string]())
+}
+
 // New registers the API's routes on a server.
 func New(s *server.Server, services Services) *API {
 	config := huma.DefaultConfig("Leat", services.Version)
 	config.Info.Description = "Bring AI into the applications and processes that you already have."
 	config.DocsPath, config.SchemasPath = "", ""
 	config.CreateHooks = nil
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{keyScheme: {
+		Type: "http", Scheme: "bearer", Description: "An API key, where the server asks for one. The words beside it are the verbs that it must grant.",
+	}}
+	config.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	a := &API{services: services, huma: humago.New(authenticatedMux{s}, config), started: time.Now()}
+	described(a.huma.OpenAPI().Components.Schemas)
 	a.scoring(s)
 	a.project()
 	a.runs()
@@ -102,6 +117,20 @@ func New(s *server.Server, services Services) *API {
 	a.keys()
 	a.health(s)
 	return a
+}
+
+// schemaName names the schema of a type after its package and itself, because
+// deploy.Change is not spec.Change.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	pkg := path.Base(t.PkgPath())
+	if t.Name() == "" || pkg == "api" || pkg == "." {
+		return name
+	}
+	return strings.ToUpper(pkg[:1]) + pkg[1:] + name
 }
 
 // OpenAPI returns the description of the API as JSON.
@@ -149,10 +178,15 @@ type route struct {
 	method, path, id, summary, tag, verb string
 }
 
+// keyScheme is how the OpenAPI document names API keys.
+const keyScheme = "key"
+
+func needs(verb string) []map[string][]string { return []map[string][]string{{keyScheme: {verb}}} }
+
 // register adds an operation whose handler is called once the principal has
 // the route's verb on what name picks out of the input.
 func register[In, Out any](a *API, r route, name func(*In) string, handle func(ctx context.Context, p identity.Principal, in *In) (Out, error)) {
-	op := huma.Operation{Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary, Tags: []string{r.tag}}
+	op := huma.Operation{Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary, Tags: []string{r.tag}, Security: needs(r.verb)}
 	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*Body[Out], error) {
 		p, err := allowed(ctx, r.verb, name(in))
 		if err != nil {

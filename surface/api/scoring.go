@@ -108,7 +108,7 @@ func scoreOperation() *huma.Operation {
 	text := &huma.Schema{Type: "string"}
 	return &huma.Operation{
 		Method: http.MethodPost, Path: "/v1/endpoints/{name}/score", OperationID: "score",
-		Summary: "Score rows with the live release of an endpoint", Tags: []string{"scoring"},
+		Summary: "Score rows with the live release of an endpoint", Tags: []string{"scoring"}, Security: needs(verbScore),
 		Parameters: []*huma.Param{
 			{Name: "name", In: "path", Required: true, Schema: text},
 			{Name: IdempotencyKey, In: "header", Schema: text, Description: "The same key with the same body gets the first answer again."},

@@ -155,7 +155,7 @@ func (p *tablePlan) consider(f columnFacts, rows int64, o demoOptions) {
 		p.notes = append(p.notes, fmt.Sprintf("%s is left out: %s different texts in %s rows look like an identifier", f.Name, count(f.distinct), count(rows)))
 	default:
 		p.columns = append(p.columns, f.Name)
-		if f.Type == string(frame.String) && f.distinct <= 10 && len(p.slices) < 2 {
+		if f.Type == string(frame.String) && f.distinct <= 10 && len(p.slices) < 3 {
 			p.slices = append(p.slices, f.Name)
 		}
 	}
@@ -164,12 +164,12 @@ func (p *tablePlan) consider(f columnFacts, rows int64, o demoOptions) {
 // derive makes features of a time: what repeats and, unless rows are held out
 // by it, how far along it is.
 func (p *tablePlan) derive(f columnFacts, heldOutBy bool) {
-	parts := []string{"dayofweek", "day", "month"}
+	parts := []string{"dayofweek"}
 	if f.Type == string(frame.Timestamp) {
 		parts = append(parts, "hour")
 	}
-	if !heldOutBy {
-		parts = append(parts, "epoch")
+	if !heldOutBy { // months to come are like none that were
+		parts = append(parts, "day", "month", "epoch")
 	}
 	for _, part := range parts {
 		p.derived = append(p.derived, spec.FeatureDef{Name: tableName(f.Name) + "_" + part, Expr: part + "(" + quoteName(f.Name) + ")"})

@@ -56,7 +56,7 @@ func Schema() spec.Columns {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Rows == 0 {
+	if o.Rows <= 0 {
 		o.Rows = 200_000
 	}
 	if o.Seed == 0 {
@@ -114,6 +114,7 @@ type generator struct {
 	o      Options
 	rand   *rand.Rand
 	start  time.Time
+	step   time.Duration // from one row to the next
 	truth  Truth
 	scores []float64 // of clean rows in the last fifth
 	labels []bool
@@ -124,6 +125,7 @@ func newGenerator(o Options) *generator {
 		o:     o,
 		rand:  rand.New(rand.NewPCG(o.Seed, 0x1ea7)),
 		start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		step:  (350 * 24 * time.Hour / time.Duration(o.Rows)).Round(time.Second),
 		truth: Truth{Dirty: map[string]int{}},
 	}
 }
@@ -159,7 +161,7 @@ func (g *generator) draw(i int) transaction {
 	drifted := i >= g.o.Rows*9/10
 	t := transaction{
 		customer: g.rand.IntN(20_000),
-		at:       g.start.Add(time.Duration(i) * 150 * time.Second * 200_000 / time.Duration(g.o.Rows)).Add(time.Duration(g.rand.IntN(100)) * time.Second),
+		at:       g.start.Add(time.Duration(i)*g.step + time.Duration(g.rand.Int64N(int64(g.step)))),
 		country:  g.pick(countries),
 		merchant: g.pick(merchants),
 		channel:  g.pick(channels),

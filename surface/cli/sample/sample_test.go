@@ -54,6 +54,25 @@ func TestTruthDescribesTheFile(t *testing.T) {
 	}
 }
 
+func TestTimeRunsOverMostOfAYear(t *testing.T) {
+	var file bytes.Buffer
+	if _, err := Write(&file, Options{Rows: 50_000}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(file.String()), "\n")[1:]
+	last := ""
+	for i, line := range lines {
+		at := strings.Split(line, ",")[2]
+		if at < last {
+			t.Fatalf("row %d is of %s, the one before of %s", i, at, last)
+		}
+		last = at
+	}
+	if last < "2026-11" || last > "2027" {
+		t.Errorf("the last row is of %s", last)
+	}
+}
+
 func TestFraudCanBeLearned(t *testing.T) {
 	truth, err := Write(io.Discard, Options{})
 	if err != nil {
