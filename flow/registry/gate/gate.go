@@ -4,7 +4,11 @@
 //
 // It stands between training and the registry, which keeps its verdicts with
 // the version. Check reads gates before anything is trained; Evaluate gives
-// the verdicts. A gate is a condition (base/expr) over
+// the verdicts.
+//
+// # What a gate says
+//
+// A gate is a condition (base/expr) over
 //
 //	auc, p95_ms, size_bytes     figures of the candidate, by name
 //	champion.auc                the champion's

@@ -20,20 +20,20 @@ import (
 //	regression  rmse mae r2
 //	all         p50_ms p95_ms: one row through the model, measured by the stage
 const (
-	AUC       = "auc"
-	PRAUC     = "pr_auc" // average precision
-	F1        = "f1"
-	Accuracy  = "accuracy"
-	Precision = "precision"
-	Recall    = "recall"
-	LogLoss   = "logloss"
-	Brier     = "brier"
+	AUC       = "auc"       // how often a positive row scores above a negative one; of several classes each against the rest, averaged
+	PRAUC     = "pr_auc"    // average precision, the area under precision over recall
+	F1        = "f1"        // harmonic mean of precision and recall at the threshold; of several classes averaged
+	Accuracy  = "accuracy"  // share of rows whose class is right
+	Precision = "precision" // share of the rows called positive that are, at the threshold
+	Recall    = "recall"    // share of the positive rows that are called so, at the threshold
+	LogLoss   = "logloss"   // mean of minus the logarithm of the probability given to the true class
+	Brier     = "brier"     // mean squared difference of probability and truth
 	Positives = "positives" // share of rows that are truly positive
-	RMSE      = "rmse"
-	MAE       = "mae"
-	R2        = "r2"
-	P50       = "p50_ms"
-	P95       = "p95_ms"
+	RMSE      = "rmse"      // root of the mean squared error
+	MAE       = "mae"       // mean absolute error
+	R2        = "r2"        // share of the variance that is explained
+	P50       = "p50_ms"    // median time of one row through the model, in milliseconds
+	P95       = "p95_ms"    // 95th percentile of the same
 )
 
 // Report is everything that was measured of a candidate. It is stored as JSON
