@@ -10,6 +10,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"path"
 	"reflect"
@@ -89,11 +90,21 @@ type API struct {
 	started  time.Time
 }
 
+// Resource is a spec.Resource as JSON has it.
+type Resource struct {
+	Kind spec.Kind       `json:"kind"`
+	Name string          `json:"name"`
+	Hash string          `json:"hash"` // SHA-256, in hex, of the canonical JSON of the spec
+	At   spec.Position   `json:"at,omitzero"`
+	Spec json.RawMessage `json:"spec"` // the fields of its kind
+}
+
 // described are types whose JSON is not what their Go type says, each with one
 // that says it.
 func described(r huma.Registry) {
 	r.RegisterTypeAlias(reflect.TypeFor[spec.Columns](), reflect.TypeFor[map[string]string]())
 	r.RegisterTypeAlias(reflect.TypeFor[spec.Features](), reflect.TypeFor[map[string]string]())
+	r.RegisterTypeAlias(reflect.TypeFor[spec.Resource](), reflect.TypeFor[Resource]())
 }
 
 // New registers the API's routes on a server.
