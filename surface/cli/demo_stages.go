@@ -222,7 +222,7 @@ func (d *demo) watch(ctx context.Context) error {
 	}
 	slices.Reverse(fired) // in the order of the rows
 	slices.SortStableFunc(fired, func(a, b reading) int { return -compareValue(a, b) })
-	d.report.Signals = append(d.report.Signals, fired...)
+	d.report.Signals = append([]reading{}, fired...)
 	fmt.Fprintf(d.Err, "  %d signals over their threshold\n", len(fired))
 	for _, r := range fired[:min(len(fired), 8)] {
 		fmt.Fprintf(d.Err, "  part %s: %s\n", r.Window, r)
