@@ -182,8 +182,14 @@ func (t *Table) plan(ctx context.Context) ([]planned, error) {
 	if err != nil {
 		return nil, storeFault(err, "the files of table %q cannot be listed", t.name)
 	}
-	out := make([]planned, len(tasks))
-	for i, task := range tasks {
+	out := make([]planned, 0, len(tasks))
+	seen := make(map[string]bool, len(tasks))
+	for _, task := range tasks {
+		// A large file is several tasks, of some row groups each.
+		if seen[task.File.FilePath()] {
+			continue
+		}
+		seen[task.File.FilePath()] = true
 		if len(task.DeleteFiles)+len(task.EqualityDeleteFiles)+len(task.DeletionVectorFiles) > 0 {
 			return nil, fault.New(fault.Unsupported, "table %q has rows that another engine marked as deleted", t.name).
 				Hint("compact the table with that engine; then its deletions are part of the files")
@@ -192,10 +198,11 @@ func (t *Table) plan(ctx context.Context) ([]planned, error) {
 			return nil, fault.New(fault.Unsupported, "table %q has files of format %s", t.name, f).
 				Hint("rewrite the table as Parquet with the engine that wrote it")
 		}
-		out[i] = planned{file: task.File}
+		p := planned{file: task.File}
 		if task.DataSequenceNumber != nil {
-			out[i].sequence = *task.DataSequenceNumber
+			p.sequence = *task.DataSequenceNumber
 		}
+		out = append(out, p)
 	}
 	slices.SortFunc(out, func(a, b planned) int {
 		return cmp.Or(cmp.Compare(a.sequence, b.sequence),
