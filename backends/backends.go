@@ -9,11 +9,13 @@ package backends
 
 import (
 	"context"
+	"net/url"
 	"path/filepath"
 	"strings"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/flow/ingest"
+	sourcepostgres "github.com/leat-ai/leat/flow/ingest/postgres"
 	"github.com/leat-ai/leat/flow/train"
 	"github.com/leat-ai/leat/flow/train/auto"
 	"github.com/leat-ai/leat/flow/train/command"
@@ -34,30 +36,53 @@ import (
 
 // Catalog opens the catalog at a URL: postgres://…, or the path of a SQLite
 // file.
-func Catalog(ctx context.Context, url string) (*catalog.DB, error) {
-	if strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://") {
-		return postgres.Open(ctx, postgres.Config{URL: url})
+func Catalog(ctx context.Context, address string) (*catalog.DB, error) {
+	if strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://") {
+		return postgres.Open(ctx, postgres.Config{URL: address})
 	}
-	return sqlite.Open(ctx, sqlite.Config{Path: strings.TrimPrefix(url, "sqlite:")})
+	return sqlite.Open(ctx, sqlite.Config{Path: strings.TrimPrefix(address, "sqlite:")})
 }
 
 // Bucket opens a bucket at a URL: s3://…, azblob://…, or the path of a folder.
-func Bucket(ctx context.Context, url string) (blob.Bucket, error) {
-	switch scheme, _, _ := strings.Cut(url, "://"); scheme {
-	case "s3":
-		c, err := s3.Parse(url)
+// Without a secret the ways of the cloud's own tools find who is asking: the
+// environment, shared files, the identity of the machine.
+func Bucket(ctx context.Context, address string) (blob.Bucket, error) {
+	if scheme, _, _ := strings.Cut(address, "://"); scheme == "s3" || scheme == "azblob" {
+		return cloudBucket(ctx, address, "", nil)
+	}
+	return file.Open(ctx, file.Config{Path: filepath.Clean(strings.TrimPrefix(address, "file://"))})
+}
+
+// cloudBucket opens a bucket of a cloud. options are added to the URL's query;
+// the secret is "ACCESS:SECRET" for S3 and the account's key for Azure.
+func cloudBucket(ctx context.Context, address, secret string, options map[string]string) (blob.Bucket, error) {
+	query := url.Values{}
+	for name, value := range options {
+		query.Set(name, value)
+	}
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	if strings.HasPrefix(address, "azblob://") {
+		c, err := azure.Parse(address)
 		if err != nil {
 			return nil, err
 		}
-		return s3.Open(ctx, c)
-	case "azblob":
-		c, err := azure.Parse(url)
-		if err != nil {
-			return nil, err
+		if secret != "" {
+			c.Key = func(context.Context) (string, error) { return secret, nil }
 		}
 		return azure.Open(ctx, c)
 	}
-	return file.Open(ctx, file.Config{Path: filepath.Clean(strings.TrimPrefix(url, "file://"))})
+	c, err := s3.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	if access, key, ok := strings.Cut(secret, ":"); ok {
+		c.Keys = func(context.Context) (string, string, error) { return access, key, nil }
+	} else if secret != "" {
+		return nil, fault.New(fault.Invalid, "the secret of %s is not of the form ACCESS:SECRET", address)
+	}
+	return s3.Open(ctx, c)
 }
 
 // Formats lists the model formats that load.
@@ -84,7 +109,12 @@ func Trainer(step spec.TrainStep) (train.Options, error) {
 
 // Openers lists what opens the addresses of sources, by scheme. Local files
 // need none.
-func Openers() map[string]ingest.Opener { return nil }
+func Openers() map[string]ingest.Opener {
+	buckets := ingest.Buckets{Bucket: cloudBucket}
+	return map[string]ingest.Opener{"s3": buckets, "azblob": buckets}
+}
 
 // Databases lists what runs the queries of sources, by scheme.
-func Databases() map[string]ingest.Database { return nil }
+func Databases() map[string]ingest.Database {
+	return map[string]ingest.Database{"postgres": sourcepostgres.Source{}, "postgresql": sourcepostgres.Source{}}
+}
