@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,13 +15,23 @@ import (
 	"github.com/leat-ai/leat/base/clock"
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/internal/testserver"
 	"github.com/leat-ai/leat/store/catalog"
+	"github.com/leat-ai/leat/store/catalog/postgres"
 	"github.com/leat-ai/leat/store/catalog/sqlite"
 )
 
-func openCatalog(t testing.TB, path string) *catalog.DB {
+// openCatalog opens the one at the path of a file, or at the address of a
+// server.
+func openCatalog(t testing.TB, at string) *catalog.DB {
 	t.Helper()
-	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: path})
+	var db *catalog.DB
+	var err error
+	if strings.HasPrefix(at, "postgres://") {
+		db, err = postgres.Open(context.Background(), postgres.Config{URL: at})
+	} else {
+		db, err = sqlite.Open(context.Background(), sqlite.Config{Path: at})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +50,11 @@ func claim(key string) decide.Claim {
 }
 
 func TestOnceAnswersOnceOnAnyReplica(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "catalog.db")
+	t.Run("sqlite", func(t *testing.T) { onceOnAnyReplica(t, filepath.Join(t.TempDir(), "catalog.db")) })
+	t.Run("postgres", func(t *testing.T) { onceOnAnyReplica(t, testserver.Postgres(t).URL(t)) })
+}
+
+func onceOnAnyReplica(t *testing.T, path string) {
 	replicas := []*decide.Ledger{
 		decide.NewLedger(openCatalog(t, path), clock.System{}, 0),
 		decide.NewLedger(openCatalog(t, path), clock.System{}, 0),
@@ -130,10 +145,15 @@ func TestAnswersComeBackByteForByteUntilTheyExpire(t *testing.T) {
 	}
 }
 
-// TestClaimOfADeadProcessEnds leaves a claim behind as a kill does, by a call
+// A claim is left behind as a kill does, by a call
 // that never returns from its work.
 func TestClaimOfADeadProcessEnds(t *testing.T) {
-	path, c := filepath.Join(t.TempDir(), "c.db"), &hands{}
+	t.Run("sqlite", func(t *testing.T) { claimOfADeadProcessEnds(t, filepath.Join(t.TempDir(), "c.db")) })
+	t.Run("postgres", func(t *testing.T) { claimOfADeadProcessEnds(t, testserver.Postgres(t).URL(t)) })
+}
+
+func claimOfADeadProcessEnds(t *testing.T, path string) {
+	c := &hands{}
 	dead, alive := decide.NewLedger(openCatalog(t, path), c, 0), decide.NewLedger(openCatalog(t, path), c, 0)
 	started, hang := make(chan struct{}), make(chan struct{})
 	var late sync.WaitGroup

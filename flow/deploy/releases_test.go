@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,14 +16,23 @@ import (
 	"github.com/leat-ai/leat/base/clock"
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/flow/deploy"
+	"github.com/leat-ai/leat/internal/testserver"
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/store/catalog"
+	"github.com/leat-ai/leat/store/catalog/postgres"
 	"github.com/leat-ai/leat/store/catalog/sqlite"
 )
 
-func open(t testing.TB, path string) *catalog.DB {
+// open opens a catalog at the path of a file, or at the address of a server.
+func open(t testing.TB, at string) *catalog.DB {
 	t.Helper()
-	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: path})
+	var db *catalog.DB
+	var err error
+	if strings.HasPrefix(at, "postgres://") {
+		db, err = postgres.Open(context.Background(), postgres.Config{URL: at})
+	} else {
+		db, err = sqlite.Open(context.Background(), sqlite.Config{Path: at})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +193,12 @@ func TestAtAgreesWithHistory(t *testing.T) {
 // change differs from the one before, ends at what is live, and replaying the
 // changes by their own rules gives the same line.
 func TestRaceLeavesOneHistory(t *testing.T) {
-	path, ctx := filepath.Join(t.TempDir(), "catalog.db"), t.Context()
+	t.Run("sqlite", func(t *testing.T) { raceLeavesOneHistory(t, filepath.Join(t.TempDir(), "catalog.db")) })
+	t.Run("postgres", func(t *testing.T) { raceLeavesOneHistory(t, testserver.Postgres(t).URL(t)) })
+}
+
+func raceLeavesOneHistory(t *testing.T, path string) {
+	ctx := t.Context()
 	replicas := []*deploy.Releases{deploy.New(open(t, path), clock.System{}), deploy.New(open(t, path), clock.System{})}
 	var wg sync.WaitGroup
 	for i := range 50 {
@@ -209,6 +224,11 @@ func TestRaceLeavesOneHistory(t *testing.T) {
 	live, err := replicas[1].Live(ctx, "fraud")
 	if must(t, live, err); live.ID != changes[0].Release {
 		t.Errorf("live is %s, history ends at %s", live.ID, changes[0].Release)
+	}
+	for _, c := range changes {
+		if at, err := replicas[0].At(ctx, "fraud", c.At); err != nil || at.ID != c.Release {
+			t.Errorf("At(%s) is %.8s, %v; history says %.8s", c.At, at.ID, err, c.Release)
+		}
 	}
 	all, err := replicas[0].Releases(ctx, "fraud")
 	if err != nil || len(all) > 7 {
@@ -242,7 +262,11 @@ func checkLine(t *testing.T, changes []deploy.Change) {
 }
 
 func TestWatchSeesOwnAndOtherReplicas(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "catalog.db")
+	t.Run("sqlite", func(t *testing.T) { watchSeesReplicas(t, filepath.Join(t.TempDir(), "catalog.db")) })
+	t.Run("postgres", func(t *testing.T) { watchSeesReplicas(t, testserver.Postgres(t).URL(t)) })
+}
+
+func watchSeesReplicas(t *testing.T, path string) {
 	here, there := deploy.New(open(t, path), clock.System{}), deploy.New(open(t, path), clock.System{})
 	made, err := here.Deploy(t.Context(), "first", content(1), "x", "y")
 	must(t, made, err)

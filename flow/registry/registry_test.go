@@ -16,9 +16,12 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/flow/registry"
+	"github.com/leat-ai/leat/internal/testserver"
 	"github.com/leat-ai/leat/model"
 	"github.com/leat-ai/leat/store/blob"
 	"github.com/leat-ai/leat/store/blob/file"
+	"github.com/leat-ai/leat/store/catalog"
+	"github.com/leat-ai/leat/store/catalog/postgres"
 	"github.com/leat-ai/leat/store/catalog/sqlite"
 )
 
@@ -67,11 +70,17 @@ type world struct {
 
 func open(t testing.TB) world {
 	t.Helper()
-	w := world{blobs: t.TempDir()}
 	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "catalog.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return over(t, db)
+}
+
+// over is a registry over a catalog, with blobs in a folder of its own.
+func over(t testing.TB, db *catalog.DB) world {
+	t.Helper()
+	w := world{blobs: t.TempDir()}
 	t.Cleanup(func() { _ = db.Close() })
 	bucket, err := file.Open(t.Context(), file.Config{Path: w.blobs})
 	if err != nil {
@@ -102,7 +111,11 @@ func register(t testing.TB, w world, weights string) registry.Version {
 }
 
 func TestVersionReadsBackAsRegistered(t *testing.T) {
-	w := open(t)
+	t.Run("sqlite", func(t *testing.T) { versionReadsBack(t, open(t)) })
+	t.Run("postgres", func(t *testing.T) { versionReadsBack(t, openPostgres(t)) })
+}
+
+func versionReadsBack(t *testing.T, w world) {
 	v := register(t, w, "a")
 	for _, ref := range []string{"1", "latest", v.ID, v.ID[:8]} {
 		got, err := w.Version(t.Context(), "fraud", ref)
@@ -139,7 +152,11 @@ func TestSameContentIsOneVersion(t *testing.T) {
 }
 
 func TestNumbersHaveNoGapsUnderARace(t *testing.T) {
-	w := open(t)
+	t.Run("sqlite", func(t *testing.T) { numbersHaveNoGaps(t, open(t)) })
+	t.Run("postgres", func(t *testing.T) { numbersHaveNoGaps(t, openPostgres(t)) })
+}
+
+func numbersHaveNoGaps(t *testing.T, w world) {
 	var wg sync.WaitGroup
 	for i := range 30 {
 		wg.Go(func() {
@@ -161,7 +178,21 @@ func TestNumbersHaveNoGapsUnderARace(t *testing.T) {
 }
 
 func TestAliasesMoveAndAreRemembered(t *testing.T) {
-	w, ctx := open(t), t.Context()
+	t.Run("sqlite", func(t *testing.T) { aliasesMove(t, open(t)) })
+	t.Run("postgres", func(t *testing.T) { aliasesMove(t, openPostgres(t)) })
+}
+
+func openPostgres(t *testing.T) world {
+	t.Helper()
+	db, err := postgres.Open(t.Context(), postgres.Config{URL: testserver.Postgres(t).URL(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return over(t, db)
+}
+
+func aliasesMove(t *testing.T, w world) {
+	ctx := t.Context()
 	register(t, w, "a")
 	register(t, w, "b")
 	if err := w.SetAlias(ctx, "fraud", "champion", 3, "ada"); !fault.Is(err, fault.NotFound) {

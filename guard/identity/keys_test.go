@@ -13,7 +13,9 @@ import (
 	"github.com/leat-ai/leat/base/clock"
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/guard/identity"
+	"github.com/leat-ai/leat/internal/testserver"
 	"github.com/leat-ai/leat/store/catalog"
+	"github.com/leat-ai/leat/store/catalog/postgres"
 	"github.com/leat-ai/leat/store/catalog/sqlite"
 )
 
@@ -26,9 +28,16 @@ func openCatalog(t testing.TB) *catalog.DB {
 	return openAt(t, filepath.Join(t.TempDir(), "catalog.db"))
 }
 
-func openAt(t testing.TB, path string) *catalog.DB {
+// openAt opens a catalog at the path of a file, or at the address of a server.
+func openAt(t testing.TB, at string) *catalog.DB {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	var db *catalog.DB
+	var err error
+	if strings.HasPrefix(at, "postgres://") {
+		db, err = postgres.Open(t.Context(), postgres.Config{URL: at})
+	} else {
+		db, err = sqlite.Open(t.Context(), sqlite.Config{Path: at})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +126,11 @@ func TestWrongTokensAreRefusedAlike(t *testing.T) {
 }
 
 func TestRevocationCountsAtOnceHereAndSoonElsewhere(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "catalog.db")
+	t.Run("sqlite", func(t *testing.T) { revocationCounts(t, filepath.Join(t.TempDir(), "catalog.db")) })
+	t.Run("postgres", func(t *testing.T) { revocationCounts(t, testserver.Postgres(t).URL(t)) })
+}
+
+func revocationCounts(t *testing.T, path string) {
 	c := &hands{}
 	here := identity.NewKeys(openAt(t, path), c)
 	there := identity.NewKeys(openAt(t, path), c)
