@@ -83,7 +83,7 @@ func check(d *train.Dataset) error {
 		}
 	}
 	for i, y := range d.Label {
-		if math.IsNaN(y) || math.Abs(y) > math.MaxFloat32 {
+		if math.IsNaN(y) || math.Abs(y) > math.MaxFloat32/4 {
 			return bad("the label of row %d is %v", i, y)
 		}
 		if d.Task != model.Regression && (y != math.Trunc(y) || y < 0 || int(y) >= len(d.Classes)) {
@@ -178,6 +178,10 @@ func (b *booster) round(ctx context.Context, round int) (grew bool, err error) {
 		g := b.grower
 		b.resetRows(n)
 		g.packing = quantise(d, g.packed, mix(b.seed, uint64(round*len(b.derived)+k)), b.threads)
+		if !g.packing.finite() {
+			return false, fault.New(fault.Invalid, "training diverged in round %d: the loss has no finite derivative", round+1).
+				Hint("lower learning_rate, or bring label and weights nearer to 1")
+		}
 		t, err := g.grow(ctx, n)
 		if err != nil {
 			return false, err

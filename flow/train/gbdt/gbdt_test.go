@@ -370,6 +370,18 @@ func TestDegenerateDatasetsGiveConstantModels(t *testing.T) {
 	}
 }
 
+// TestDivergingTrainingIsRefused: a rate that doubles every error.
+func TestDivergingTrainingIsRefused(t *testing.T) {
+	d := made(300, model.Regression, 13)
+	for i := range d.Label {
+		d.Label[i] *= 1e30
+	}
+	_, err := Trainer{}.Train(t.Context(), d, train.Params{Values: values{"learning_rate": 10, "trees": 1000}})
+	if !fault.Is(err, fault.Invalid) || fault.HintOf(err) == "" {
+		t.Errorf("a training that diverges gives %v", err)
+	}
+}
+
 func cut(d *train.Dataset, rows int) {
 	for i := range d.Columns {
 		d.Columns[i] = d.Columns[i][:rows]
@@ -411,4 +423,13 @@ func TestManyLeavesWithFewHistograms(t *testing.T) {
 	if !bytes.Equal(grow(1000), grow(4)) {
 		t.Error("trees grown with four histograms are not those grown with a thousand")
 	}
+}
+
+// BenchmarkTrain reports rows times trees for each second.
+func BenchmarkTrain(b *testing.B) {
+	d := made(100_000, model.Binary, 14)
+	for b.Loop() {
+		fit(b, d, train.Params{Values: values{"trees": 10}})
+	}
+	b.ReportMetric(float64(b.N*100_000*10)/b.Elapsed().Seconds(), "row-trees/s")
 }

@@ -40,6 +40,11 @@ func newPacking(n int, largestGradient, largestHessian float64, constantHessian 
 	return p
 }
 
+// finite tells whether the derivatives were numbers that can be packed.
+func (p *packing) finite() bool {
+	return p.gradient <= math.MaxFloat64 && p.hessian <= math.MaxFloat64
+}
+
 // unpack returns the sums of gradient and hessian that v stands for.
 func (p *packing) unpack(v int64) (gradient, hessian float64) {
 	return float64(v>>p.shift) * p.gradient, float64(v&(1<<p.shift-1)) * p.hessian
@@ -58,7 +63,7 @@ func quantise(d derivatives, packed []int64, seed uint64, threads int) packing {
 		all = extremes{max(all.gradient, e.gradient), min(all.lowHessian, e.lowHessian), max(all.hessian, e.hessian)}
 	}
 	p := newPacking(n, float64(all.gradient), float64(all.hessian), all.lowHessian == all.hessian)
-	if all.gradient == 0 || all.hessian == 0 {
+	if all.gradient == 0 || all.hessian == 0 || !p.finite() {
 		clear(packed)
 		return p
 	}

@@ -18,7 +18,7 @@ type objective struct {
 	threads int
 }
 
-// A derivative pair is kept in single precision, which halves the memory that
+// derivatives are those of every fitted row. A pair is kept in single precision, which halves the memory that
 // passes through; sums of them are doubles.
 type derivatives struct{ gradient, hessian []float32 }
 
