@@ -50,8 +50,7 @@ func claim(key string) decide.Claim {
 }
 
 func TestOnceAnswersOnceOnAnyReplica(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { onceOnAnyReplica(t, filepath.Join(t.TempDir(), "catalog.db")) })
-	t.Run("postgres", func(t *testing.T) { onceOnAnyReplica(t, testserver.Postgres(t).URL(t)) })
+	onceOnAnyReplica(t, filepath.Join(t.TempDir(), "catalog.db"))
 }
 
 func onceOnAnyReplica(t *testing.T, path string) {
@@ -148,8 +147,14 @@ func TestAnswersComeBackByteForByteUntilTheyExpire(t *testing.T) {
 // A claim is left behind as a kill does, by a call
 // that never returns from its work.
 func TestClaimOfADeadProcessEnds(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { claimOfADeadProcessEnds(t, filepath.Join(t.TempDir(), "c.db")) })
-	t.Run("postgres", func(t *testing.T) { claimOfADeadProcessEnds(t, testserver.Postgres(t).URL(t)) })
+	claimOfADeadProcessEnds(t, filepath.Join(t.TempDir(), "c.db"))
+}
+
+// TestLedgerOnPostgres runs what several replicas do to one catalog.
+func TestLedgerOnPostgres(t *testing.T) {
+	server := testserver.Postgres(t)
+	t.Run("once", func(t *testing.T) { onceOnAnyReplica(t, server.URL(t)) })
+	t.Run("dead process", func(t *testing.T) { claimOfADeadProcessEnds(t, server.URL(t)) })
 }
 
 func claimOfADeadProcessEnds(t *testing.T, path string) {

@@ -193,8 +193,14 @@ func TestAtAgreesWithHistory(t *testing.T) {
 // change differs from the one before, ends at what is live, and replaying the
 // changes by their own rules gives the same line.
 func TestRaceLeavesOneHistory(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { raceLeavesOneHistory(t, filepath.Join(t.TempDir(), "catalog.db")) })
-	t.Run("postgres", func(t *testing.T) { raceLeavesOneHistory(t, testserver.Postgres(t).URL(t)) })
+	raceLeavesOneHistory(t, filepath.Join(t.TempDir(), "catalog.db"))
+}
+
+// TestOnPostgres runs what several replicas do to one catalog.
+func TestOnPostgres(t *testing.T) {
+	server := testserver.Postgres(t)
+	t.Run("race", func(t *testing.T) { raceLeavesOneHistory(t, server.URL(t)) })
+	t.Run("watch", func(t *testing.T) { watchSeesReplicas(t, server.URL(t)) })
 }
 
 func raceLeavesOneHistory(t *testing.T, path string) {
@@ -262,8 +268,7 @@ func checkLine(t *testing.T, changes []deploy.Change) {
 }
 
 func TestWatchSeesOwnAndOtherReplicas(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { watchSeesReplicas(t, filepath.Join(t.TempDir(), "catalog.db")) })
-	t.Run("postgres", func(t *testing.T) { watchSeesReplicas(t, testserver.Postgres(t).URL(t)) })
+	watchSeesReplicas(t, filepath.Join(t.TempDir(), "catalog.db"))
 }
 
 func watchSeesReplicas(t *testing.T, path string) {

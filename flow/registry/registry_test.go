@@ -74,6 +74,7 @@ func open(t testing.TB) world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = db.Close() })
 	return over(t, db)
 }
 
@@ -81,7 +82,6 @@ func open(t testing.TB) world {
 func over(t testing.TB, db *catalog.DB) world {
 	t.Helper()
 	w := world{blobs: t.TempDir()}
-	t.Cleanup(func() { _ = db.Close() })
 	bucket, err := file.Open(t.Context(), file.Config{Path: w.blobs})
 	if err != nil {
 		t.Fatal(err)
@@ -110,10 +110,7 @@ func register(t testing.TB, w world, weights string) registry.Version {
 	return v
 }
 
-func TestVersionReadsBackAsRegistered(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { versionReadsBack(t, open(t)) })
-	t.Run("postgres", func(t *testing.T) { versionReadsBack(t, openPostgres(t)) })
-}
+func TestVersionReadsBackAsRegistered(t *testing.T) { versionReadsBack(t, open(t)) }
 
 func versionReadsBack(t *testing.T, w world) {
 	v := register(t, w, "a")
@@ -151,10 +148,7 @@ func TestSameContentIsOneVersion(t *testing.T) {
 	}
 }
 
-func TestNumbersHaveNoGapsUnderARace(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { numbersHaveNoGaps(t, open(t)) })
-	t.Run("postgres", func(t *testing.T) { numbersHaveNoGaps(t, openPostgres(t)) })
-}
+func TestNumbersHaveNoGapsUnderARace(t *testing.T) { numbersHaveNoGaps(t, open(t)) }
 
 func numbersHaveNoGaps(t *testing.T, w world) {
 	var wg sync.WaitGroup
@@ -177,19 +171,7 @@ func numbersHaveNoGaps(t *testing.T, w world) {
 	}
 }
 
-func TestAliasesMoveAndAreRemembered(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { aliasesMove(t, open(t)) })
-	t.Run("postgres", func(t *testing.T) { aliasesMove(t, openPostgres(t)) })
-}
-
-func openPostgres(t *testing.T) world {
-	t.Helper()
-	db, err := postgres.Open(t.Context(), postgres.Config{URL: testserver.Postgres(t).URL(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return over(t, db)
-}
+func TestAliasesMoveAndAreRemembered(t *testing.T) { aliasesMove(t, open(t)) }
 
 func aliasesMove(t *testing.T, w world) {
 	ctx := t.Context()
@@ -225,6 +207,23 @@ func aliasesMove(t *testing.T, w world) {
 	}
 	if _, err := w.At(ctx, "fraud", "champion", time.Unix(0, 0)); !fault.Is(err, fault.NotFound) {
 		t.Errorf("At before everything: %v", err)
+	}
+}
+
+// TestOnPostgres runs what differs most between the databases.
+func TestOnPostgres(t *testing.T) {
+	server := testserver.Postgres(t)
+	for name, test := range map[string]func(*testing.T, world){
+		"reads back": versionReadsBack, "numbers": numbersHaveNoGaps, "aliases": aliasesMove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, err := postgres.Open(t.Context(), postgres.Config{URL: server.URL(t)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = db.Close() })
+			test(t, over(t, db))
+		})
 	}
 }
 
