@@ -44,7 +44,10 @@ debian() { # debian PACKAGE...: installs them in one go
     command -v apt-get >/dev/null || fail "this is not Debian: install by hand what these packages hold: $*"
     say "installing Debian packages: $*"
     as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >"$tools/apt.log" 2>&1 || {
+        tail -n 20 "$tools/apt.log" >&2
+        fail "apt-get could not install: $*"
+    }
 }
 
 # The virtual environment needs Debian's python3-venv only for Debian's own

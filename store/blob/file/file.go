@@ -269,6 +269,9 @@ func wrap(err error, what string, args ...any) error {
 		return nil
 	}
 	kind := fault.KindOf(err)
+	if e, ok := err.(*fs.PathError); ok { // its path is this machine's business
+		err = e.Err
+	}
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		full := fault.New(fault.Full, "no space is left on the device")
