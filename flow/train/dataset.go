@@ -132,10 +132,10 @@ func newDataset(ctx context.Context, in *Input, names []string, l *label, s *spl
 	}
 	d := &Dataset{Encoder: encoder, Columns: encoder.Matrix(len(order)), Task: l.task, Classes: l.classes,
 		Valid: len(s.valid), Ordered: s.ordered, Label: make([]float64, len(order))}
-	position := make(map[int]int, len(order))
+	position := make([]int32, len(l.value)) // of each row of the table
 	for i, row := range order {
 		d.Label[i] = l.value[row]
-		position[row] = i
+		position[row] = int32(i)
 	}
 	if weight != nil {
 		d.Weight = make([]float64, len(order))

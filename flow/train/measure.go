@@ -75,6 +75,9 @@ func (r *run) report(a *Artifact) *evaluate.Report {
 		Columns: r.unused,
 		Notes:   append(slices.Clone(r.notes), a.Notes...),
 	}
+	if r.options.Tables != nil { // it was handed the rows for validation too
+		report.Rows.Train, report.Rows.Valid = report.Rows.Train+report.Rows.Valid, 0
+	}
 	if e, ok := a.Model.(model.Explainer); ok {
 		report.Rank(e.Importance())
 	}

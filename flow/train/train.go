@@ -88,7 +88,9 @@ type Tables struct {
 }
 
 // TableTrainer fits raw rows. Measured are figures of its own, by name, that
-// the report takes up where the stage has none of that name.
+// the report takes up where the stage has none of that name. It is handed the
+// validation rows among those to train on, so the threshold of a binary task
+// is the step's, or 0.5.
 type TableTrainer interface {
 	TrainTables(ctx context.Context, t *Tables, p Params) (a *Artifact, measured map[string]float64, err error)
 }

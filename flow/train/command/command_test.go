@@ -94,6 +94,9 @@ func TestAProgramsModelIsTakenUpAndMeasured(t *testing.T) {
 	if c.Metrics["cost"] != 12.5 || c.Metrics["auc"] < 0.9 || c.Artifact.Format != "linear" || c.Artifact.Params["depth"] != 3 {
 		t.Errorf("%v %v", c.Metrics, c.Artifact.Params)
 	}
+	if r := c.Report.Rows; r.Train != 150 || r.Valid != 0 || r.Test != 50 || *c.Threshold != 0.5 {
+		t.Errorf("rows %+v, threshold %v", r, *c.Threshold)
+	}
 	if got := rowsOf(t, filepath.Join(os.Getenv("COPY"), "train.parquet")); got != "150 [x city y]" {
 		t.Errorf("train.parquet has %s", got)
 	}
