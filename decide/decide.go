@@ -4,10 +4,17 @@
 //
 // A Path is compiled once from a release (Compile) and is immutable: models
 // are loaded and checked, features bound, columns mapped to positions. A
-// Router holds the live path of each endpoint behind one atomic pointer. A
-// pattern makes a Request, a batch of one row or a hundred thousand, and gets
-// an Answer; a row that fails carries its own error and never takes its
-// neighbours along.
+// Router holds the live path of each endpoint behind one atomic pointer: begin
+// with NewRouter, call Refresh for what is live, and Decide. A pattern makes a
+// Request, a batch of one row or a hundred thousand, and gets an Answer; a row
+// that fails carries its own error and never takes its neighbours along. The
+// same row gets the same answer, bit for bit, in a batch of any size.
+//
+// Who waits for an answer is bounded: rate, concurrency, rows and time, by the
+// release's limits (package limit). Runs are not; they pace themselves. What
+// was decided goes to the log (package record), and where an endpoint requires
+// it, no record means no answer. A Ledger keeps the answers given under
+// idempotency keys; who reads requests from a wire asks it first.
 package decide
 
 import (

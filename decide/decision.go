@@ -110,11 +110,11 @@ func known(score *array.Float64, row int) bool {
 	return !score.IsNull(row) && !math.IsNaN(score.Value(row))
 }
 
-// decided returns the model's outputs with the decision, if there is one.
+// decided returns the model's outputs with the decision, if there is one, and
+// always under the path's own schema, which the decision log knows.
 func (p *Path) decided(out frame.Batch) frame.Batch {
 	if p.decision == nil {
-		out.Retain()
-		return out
+		return array.NewRecordBatch(p.schema, out.Columns(), out.NumRows())
 	}
 	columns := make([]arrow.Array, 0, out.NumCols()+1)
 	columns = append(columns, out.Columns()...)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/flow/deploy"
+	"github.com/leat-ai/leat/guard/identity"
 )
 
 // Releases is where the router learns what is live: flow/deploy.
@@ -188,6 +189,10 @@ type Pinned struct {
 
 // Path returns the pinned path.
 func (p *Pinned) Path() *Path { return p.path }
+
+// Permit says whether somebody may ask at all, for callers who want to know it
+// before they read a body. Decide asks again.
+func (p *Pinned) Permit(who identity.Principal) error { return permit(&p.path.release, who) }
 
 // Decide answers a request with the pinned release, as Router.Decide does. It
 // must not be called after Close.

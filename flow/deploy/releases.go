@@ -40,14 +40,8 @@ func New(db Catalog, clock clock.Clock) *Releases {
 // Hash returns the id that content has as a release of an endpoint, and the
 // bytes that it is the SHA-256 of.
 func Hash(endpoint string, c Content) (id string, body []byte, err error) {
-	if len(c.Features) == 0 { // empty and nil are the same content
+	if len(c.Features) == 0 { // an empty list is the same content as none
 		c.Features = nil
-	}
-	if len(c.Allow) == 0 {
-		c.Allow = nil
-	}
-	if len(c.Snapshots) == 0 {
-		c.Snapshots = nil
 	}
 	body, err = json.Marshal(struct {
 		Endpoint string  `json:"endpoint"`
