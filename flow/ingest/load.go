@@ -1,11 +1,13 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -282,13 +284,43 @@ type typed struct {
 	row   int64
 }
 
-func (l *load) convert(t typed, name string) (parsed, error) {
+// convert makes good rows of a typed batch. The columns of a damaged file may
+// contradict themselves, which the Arrow library answers with a panic.
+func (l *load) convert(t typed, name string) (_ parsed, err error) {
 	defer t.batch.Release()
+	defer func() {
+		if r := recover(); r != nil {
+			err = fault.New(fault.Corrupt, "%q has rows that contradict themselves: %v", name, r)
+		}
+	}()
 	batch, err := fitBatch(t.batch, l.plan, l.schema)
 	if err != nil {
 		return parsed{}, fault.Wrap(err, fault.KindOf(err), "%q", name)
 	}
 	line := func(i int) int64 { return t.row + int64(i) + 1 }
-	batch, bad, err := applyRules(l.rules, batch, line)
-	return parsed{batch: batch, bad: bad, found: newFindings(l.plan), file: name}, err
+	p := parsed{found: newFindings(l.plan), file: name}
+	if batch, p.bad, err = withoutBrokenText(batch, line); err != nil || batch == nil {
+		return p, err
+	}
+	// The numbers of rows are known before the first of them are taken out.
+	lines := linesLeft(int(t.batch.NumRows()), p.bad, line)
+	var bad []badRow
+	p.batch, bad, err = applyRules(l.rules, batch, lines)
+	p.bad = append(p.bad, bad...)
+	slices.SortStableFunc(p.bad, func(a, b badRow) int { return cmp.Compare(a.line, b.line) })
+	return p, err
+}
+
+// linesLeft maps rows that are left to the lines that they had.
+func linesLeft(rows int, gone []badRow, line func(i int) int64) func(i int) int64 {
+	if len(gone) == 0 {
+		return line
+	}
+	left := make([]int64, 0, rows)
+	for i := range rows {
+		if n := line(i); !slices.ContainsFunc(gone, func(b badRow) bool { return b.line == n }) {
+			left = append(left, n)
+		}
+	}
+	return func(i int) int64 { return left[i] }
 }

@@ -3,6 +3,7 @@ package ingest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -308,7 +309,7 @@ func (l *load) end(r *rows, lines []int64, p parsed) (parsed, error) {
 	p.batch = batch
 	if len(bad) > 0 {
 		p.bad = append(p.bad, bad...)
-		slices.SortStableFunc(p.bad, func(a, b badRow) int { return int(a.line - b.line) })
+		slices.SortStableFunc(p.bad, func(a, b badRow) int { return cmp.Compare(a.line, b.line) })
 	}
 	return p, nil
 }

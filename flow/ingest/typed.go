@@ -1,6 +1,9 @@
 package ingest
 
 import (
+	"fmt"
+	"unicode/utf8"
+
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -44,4 +47,38 @@ func typedColumns(schema *arrow.Schema) []sampled {
 		out = append(out, sampled{name: c.Name, typ: c.Type})
 	}
 	return out
+}
+
+// withoutBrokenText takes out the rows with a text that is not UTF-8, which
+// no reader of the table could be sure to read. It takes the batch over; the
+// one it returns is nil without rows.
+func withoutBrokenText(batch frame.Batch, line func(i int) int64) (frame.Batch, []badRow, error) {
+	broken := map[int]int{}
+	for c, col := range batch.Columns() {
+		texts, ok := col.(*array.String)
+		if !ok || utf8.Valid(texts.ValueBytes()) {
+			continue
+		}
+		for i := range texts.Len() {
+			if _, already := broken[i]; !already && texts.IsValid(i) && !utf8.ValidString(texts.Value(i)) {
+				broken[i] = c
+			}
+		}
+	}
+	if len(broken) == 0 {
+		return batch, nil, nil
+	}
+	defer batch.Release()
+	var bad []badRow
+	for i := range int(batch.NumRows()) {
+		if c, ok := broken[i]; ok {
+			value := batch.Column(c).(*array.String).Value(i)
+			bad = append(bad, badRow{
+				line: line(i), reason: fmt.Sprintf("column %q: not UTF-8", batch.Schema().Field(c).Name),
+				detail: excerpt([]byte(value)), row: rowJSON(batch, i),
+			})
+		}
+	}
+	kept, err := without(batch, broken)
+	return kept, bad, err
 }
