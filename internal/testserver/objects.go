@@ -65,11 +65,7 @@ type AzuriteServer struct {
 func Azurite(t testing.TB) *AzuriteServer {
 	t.Helper()
 	script := tool(t, "node_modules", "azurite", "dist", "src", "blob", "main.js")
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Fatalf("node is not installed: run make tools (%v)", err)
-	}
-	cmd := exec.Command(node, script, "--blobHost", "127.0.0.1", "--blobPort", "0",
+	cmd := exec.Command(tool(t, "node_modules", ".bin", "node"), script, "--blobHost", "127.0.0.1", "--blobPort", "0",
 		"--skipApiVersionCheck", "--inMemoryPersistence", "--disableTelemetry")
 	cmd.Dir = folder(t)
 	p := start(t, cmd, syscall.SIGKILL)

@@ -6,7 +6,7 @@
 #
 # It says what it does, does nothing that is done already, and changes only
 # .cache/tools (or $LEAT_TOOLS) and, as root, Debian's packages. Versions are
-# exact: they stand here and in requirements-*.txt beside this file.
+# exact: they stand here, in package-lock.json and in requirements-*.txt.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,7 +15,6 @@ mkdir -p "$tools/bin"
 tools=$(cd "$tools" && pwd)
 
 versitygw=v1.8.0
-azurite=3.37.0
 
 say() { printf '%s\n' "tools: $*"; }
 fail() { printf '%s\n' "tools: $*" >&2; exit 1; }
@@ -76,11 +75,15 @@ s3_server() {
     mark_done versitygw "$versitygw"
 }
 
-azure_emulator() {
-    done_already azurite "$azurite" && [ -d "$tools/node_modules/azurite" ] && return
-    say "installing azurite $azurite, an emulator of Azure Blob Storage"
-    npm install --prefix "$tools" --no-save --omit=dev --no-audit --no-fund --ignore-scripts --loglevel=error "azurite@$azurite" >/dev/null
-    mark_done azurite "$azurite"
+# What Debian's Node.js is too old for runs on the one that the lock brings;
+# npm itself runs on either.
+node_packages() {
+    stamp=$(cat "$here/package.json" "$here/package-lock.json" | cksum)
+    done_already node "$stamp" && [ -d "$tools/node_modules/azurite" ] && return
+    say "installing Node.js packages: azurite, an emulator of Azure Blob Storage"
+    cp "$here/package.json" "$here/package-lock.json" "$tools/"
+    (cd "$tools" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null)
+    mark_done node "$stamp"
 }
 
 python_set() { # python_set test|bench
@@ -97,7 +100,7 @@ case "${1:-}" in
 test)
     system_packages test
     s3_server
-    azure_emulator
+    node_packages
     python_set test
     ;;
 bench)
