@@ -77,14 +77,9 @@ func (w *Writer) move(ctx context.Context, sink Sink, name string) error {
 		Hint("the others were moved; the file is kept in the folder %s", folderDamaged)
 }
 
-// keep puts a damaged segment aside for somebody to look at.
+// keep puts a damaged segment aside.
 func (w *Writer) keep(name string) error {
-	folder := filepath.Join(w.options.Dir, folderDamaged)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return fault.Wrap(err, fault.Unavailable, "a damaged segment cannot be put aside")
-	}
-	err := os.Rename(filepath.Join(w.options.Dir, name), filepath.Join(folder, name))
-	return fault.Wrap(err, fault.Unavailable, "a damaged segment cannot be put aside")
+	return fault.Wrap(putAside(w.options.Dir, name), fault.Unavailable, "a damaged segment cannot be put aside")
 }
 
 // entry is a run as one decision: its input table is the inputs, what it

@@ -205,6 +205,34 @@ func TestTornTailIsCutOff(t *testing.T) {
 	}
 }
 
+// TestDamagedHeadIsKept flips each bit of the head of a segment, finished or
+// not: nothing of it can be read, and nothing is thrown away.
+func TestDamagedHeadIsKept(t *testing.T) {
+	_, path := sealed(t, 2)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bit := range headSize * 8 {
+		data := append([]byte(nil), whole...)
+		data[bit/8] ^= 1 << (bit % 8)
+		dir, suffix := t.TempDir(), []string{suffixOpen, suffixSealed}[bit%2]
+		if err := os.WriteFile(filepath.Join(dir, newID(time.Now())+suffix), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w := start(t, Options{Dir: dir})
+		_, err := w.Compact(t.Context(), &lake{segments: map[string]map[string]int{}, t: t})
+		if suffix == suffixSealed && !fault.Is(err, fault.Corrupt) {
+			t.Errorf("bit %d: %v, want Corrupt", bit, err)
+		}
+		kept, _ := filepath.Glob(filepath.Join(dir, folderDamaged, "*"))
+		if len(kept) != 1 || w.Stats().Damaged != int64(len(data)) || len(fresh(t, w)) != 0 {
+			t.Errorf("bit %d: kept %v, %d bytes damaged", bit, kept, w.Stats().Damaged)
+		}
+		_ = w.Close()
+	}
+}
+
 func FuzzScanSegment(f *testing.F) {
 	_, path := sealed(f, 3)
 	data, err := os.ReadFile(path)

@@ -81,7 +81,11 @@ func (s *segments) repair(name string) error {
 		return err
 	}
 	found, err := scanSegment(data)
-	if err != nil || len(found.payloads) == 0 { // not even a head, or nothing behind it
+	switch {
+	case err != nil && len(data) > headSize: // more than a crash does: somebody should look at it
+		s.repaired += int64(len(data))
+		return putAside(s.dir, name)
+	case err != nil || len(found.payloads) == 0: // it had only been begun
 		s.repaired += int64(max(0, len(data)-headSize))
 		return os.Remove(path)
 	}
@@ -92,6 +96,16 @@ func (s *segments) repair(name string) error {
 		}
 	}
 	return s.rename(name)
+}
+
+// putAside moves a damaged segment to where nothing reads it any more, for
+// somebody to look at.
+func putAside(dir, name string) error {
+	folder := filepath.Join(dir, folderDamaged)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	return os.Rename(filepath.Join(dir, name), filepath.Join(folder, name))
 }
 
 // rename marks a segment as finished.
