@@ -135,7 +135,7 @@ func sample(values []float64, seed uint64) []float64 {
 			}
 		}
 	}
-	slices.Sort(picked)
+	sortFloats(picked)
 	return picked
 }
 
