@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -65,7 +66,8 @@ type AzuriteServer struct {
 func Azurite(t testing.TB) *AzuriteServer {
 	t.Helper()
 	script := tool(t, "node_modules", "azurite", "dist", "src", "blob", "main.js")
-	cmd := exec.Command(tool(t, "node_modules", ".bin", "node"), script, "--blobHost", "127.0.0.1", "--blobPort", "0",
+	node := tool(t, "node_modules", "node-linux-"+strings.Replace(runtime.GOARCH, "amd64", "x64", 1), "bin", "node")
+	cmd := exec.Command(node, script, "--blobHost", "127.0.0.1", "--blobPort", "0",
 		"--skipApiVersionCheck", "--inMemoryPersistence", "--disableTelemetry")
 	cmd.Dir = folder(t)
 	p := start(t, cmd, syscall.SIGKILL)
