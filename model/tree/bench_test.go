@@ -5,6 +5,10 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/model"
 	"github.com/leat-ai/leat/model/encode"
@@ -69,4 +73,32 @@ func BenchmarkSum(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(rows*100), "ns/row-tree")
 		})
 	}
+}
+
+// BenchmarkPredictOneRow is what a request pays, from batch to batch.
+func BenchmarkPredictOneRow(b *testing.B) {
+	e, columns := benchmarkEnsemble(b)
+	builder := array.NewRecordBuilder(memory.DefaultAllocator, benchmarkSchema(e))
+	defer builder.Release()
+	for i := range columns {
+		builder.Field(i).(*array.Float64Builder).Append(columns[i][0])
+	}
+	in := builder.NewRecordBatch()
+	defer in.Release()
+	b.ReportAllocs()
+	for b.Loop() {
+		out, err := e.Predict(b.Context(), in)
+		if err != nil {
+			b.Fatal(err)
+		}
+		out.Release()
+	}
+}
+
+func benchmarkSchema(e *Ensemble) *arrow.Schema {
+	columns := make([]frame.Column, len(e.signature.Inputs))
+	for i, f := range e.signature.Inputs {
+		columns[i] = frame.Column{Name: f.Name, Type: f.Type}
+	}
+	return frame.SchemaOf(columns)
 }

@@ -55,6 +55,7 @@ func (e *Ensemble) Score(ctx context.Context, columns [][]float64) ([][]float64,
 		rows = len(c)
 	}
 	return e.answer(ctx, rows, func(s *scratch, from, to int) error {
+		s.own = 0
 		for i, c := range columns {
 			s.view[i] = c[from:to]
 		}
@@ -110,7 +111,9 @@ func (e *Ensemble) spread(ctx context.Context, rows int, f func(s *scratch, from
 func (e *Ensemble) work(ctx context.Context, rows, first, stride int, f func(s *scratch, from, to int) error) error {
 	s := e.borrow()
 	defer func() {
-		clear(s.view) // which may be the caller's columns
+		if s.own == 0 {
+			clear(s.view) // the caller's columns are not kept alive
+		}
 		clear(s.sums)
 		e.scratches.Put(s)
 	}()
@@ -129,6 +132,7 @@ func (e *Ensemble) work(ctx context.Context, rows, first, stride int, f func(s *
 type scratch struct {
 	columns [][]float64 // room for encoded columns
 	view    [][]float64 // the encoded columns of the present chunk
+	own     int         // how long view is when it lies in columns; 0 when it does not
 	sums    [][]float64 // views of the answers, as long as the chunk
 	engine  engine
 }
@@ -146,15 +150,18 @@ func (e *Ensemble) borrow() *scratch {
 // room returns columns for n rows. One row is common and must stay cheap, so
 // the full chunk is only allocated once it is needed.
 func (s *scratch) room(e *Ensemble, n int) [][]float64 {
-	if len(s.columns) == 0 || n > cap(s.columns[0]) {
+	if len(s.columns) == 0 || n > len(s.columns[0]) {
 		size := 16
 		if n > size {
 			size = chunkRows
 		}
-		s.columns = e.def.Encoder.Matrix(size)
+		s.columns, s.own = e.def.Encoder.Matrix(size), 0
 	}
-	for i := range s.view {
-		s.view[i] = s.columns[i][:n]
+	if s.own != n {
+		s.own = n
+		for i := range s.view {
+			s.view[i] = s.columns[i][:n]
+		}
 	}
 	return s.view
 }
