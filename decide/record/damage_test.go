@@ -241,7 +241,7 @@ func FuzzScanSegment(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add(data[:len(data)-5])
-	f.Add(append(head(7), mark[:]...))
+	f.Add(append(head(7), mark...))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		found, err := scanSegment(data)
 		if err != nil {

@@ -147,12 +147,12 @@ func (c *cursor) section(rows int) *section {
 	}
 	s := &section{}
 	for range c.length() {
-		code := c.byte()
-		if code == 0 || int(code) >= len(typeOfCode) {
+		kind := typeOf(c.byte())
+		if kind == "" {
 			c.bad = true
 			return nil
 		}
-		s.columns = append(s.columns, column{kind: typeOfCode[code], name: c.text()})
+		s.columns = append(s.columns, column{kind: kind, name: c.text()})
 	}
 	for i := range s.columns {
 		c.values(&s.columns[i], rows)

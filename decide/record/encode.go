@@ -33,9 +33,23 @@ const (
 	codeDate
 )
 
-var typeOfCode = [...]frame.Type{
-	codeString: frame.String, codeInt: frame.Int, codeDouble: frame.Double,
-	codeBool: frame.Bool, codeTimestamp: frame.Timestamp, codeDate: frame.Date,
+// typeOf returns the type of a code, or "" for none.
+func typeOf(code byte) frame.Type {
+	switch code {
+	case codeString:
+		return frame.String
+	case codeInt:
+		return frame.Int
+	case codeDouble:
+		return frame.Double
+	case codeBool:
+		return frame.Bool
+	case codeTimestamp:
+		return frame.Timestamp
+	case codeDate:
+		return frame.Date
+	}
+	return ""
 }
 
 // encoder writes payloads. It remembers how the schemas that it saw last are
@@ -154,9 +168,9 @@ func codeOf(f arrow.Field) (byte, error) {
 	if err != nil {
 		return 0, fault.Wrap(err, fault.Internal, "column %q of a record", f.Name)
 	}
-	for code, known := range typeOfCode {
-		if known == t {
-			return byte(code), nil
+	for code := codeString; code <= codeDate; code++ {
+		if typeOf(code) == t {
+			return code, nil
 		}
 	}
 	return 0, fault.New(fault.Internal, "column %q of a record has the type %s", f.Name, t)

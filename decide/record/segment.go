@@ -15,28 +15,25 @@ import (
 // behind a damaged place, nor make it add up the same bytes again and again.
 const (
 	segmentMagic = "LEATREC1"
+	mark         = "\xd1rec"                 // begins a record
 	headSize     = len(segmentMagic) + 8 + 4 // seed, checksum of both
 	frameSize    = 16                        // mark, length, its checksum, that of the payload
 	maxPayload   = 64 << 20
 )
 
-var (
-	mark       = [4]byte{0xd1, 'r', 'e', 'c'}
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-)
+func sum(data []byte) uint32 { return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) }
 
 // head returns the first bytes of a segment.
 func head(seed uint64) []byte {
 	h := binary.LittleEndian.AppendUint64([]byte(segmentMagic), seed)
-	return binary.LittleEndian.AppendUint32(h, crc32.Checksum(h, castagnoli))
+	return binary.LittleEndian.AppendUint32(h, sum(h))
 }
 
 func readHead(data []byte) (seed uint64, err error) {
 	if len(data) < headSize || string(data[:len(segmentMagic)]) != segmentMagic {
 		return 0, fault.New(fault.Corrupt, "not a segment of decision records")
 	}
-	sum := binary.LittleEndian.Uint32(data[headSize-4:])
-	if crc32.Checksum(data[:headSize-4], castagnoli) != sum {
+	if sum(data[:headSize-4]) != binary.LittleEndian.Uint32(data[headSize-4:]) {
 		return 0, fault.New(fault.Corrupt, "the head of a segment is damaged")
 	}
 	return binary.LittleEndian.Uint64(data[len(segmentMagic):]), nil
@@ -45,13 +42,13 @@ func readHead(data []byte) (seed uint64, err error) {
 func checksum(seed uint64, data []byte) uint32 {
 	var s [8]byte
 	binary.LittleEndian.PutUint64(s[:], seed)
-	return crc32.Update(crc32.Checksum(s[:], castagnoli), castagnoli, data)
+	return crc32.Update(sum(s[:]), crc32.MakeTable(crc32.Castagnoli), data)
 }
 
 // begin appends the place of a record's frame; finish fills it in when the
 // payload stands behind it.
 func begin(dst []byte) []byte {
-	return append(append(dst, mark[:]...), make([]byte, frameSize-len(mark))...)
+	return append(append(dst, mark...), make([]byte, frameSize-len(mark))...)
 }
 
 func finish(record []byte, seed uint64) {
@@ -63,7 +60,7 @@ func finish(record []byte, seed uint64) {
 
 // frameAt returns the payload of the record at the start of data.
 func frameAt(data []byte, seed uint64) (payload []byte, ok bool) {
-	if len(data) < frameSize || !bytes.Equal(data[:4], mark[:]) {
+	if len(data) < frameSize || string(data[:4]) != mark {
 		return nil, false
 	}
 	if checksum(seed, data[4:8]) != binary.LittleEndian.Uint32(data[8:]) {
@@ -101,7 +98,7 @@ func scanSegment(data []byte) (s scan, err error) {
 			s.end = at
 			continue
 		}
-		next := bytes.Index(data[at+1:], mark[:])
+		next := bytes.Index(data[at+1:], []byte(mark))
 		if next < 0 {
 			break
 		}

@@ -16,18 +16,19 @@ import (
 // the secret is stored; with 256 random bits a plain SHA-256 is enough, and
 // a slow hash would only give attackers a way to keep the server busy.
 const (
-	prefix      = "leat_"
-	idBytes     = 10 // 16 letters
-	secretBytes = 32 // 52 letters
+	prefix        = "leat_"
+	idBytes       = 10
+	secretBytes   = 32
+	idLetters     = 16 // of idBytes, five bits to a letter
+	secretLetters = 52 // of secretBytes
 )
-
-var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 func newToken() (id, secret string, err error) {
 	var random [idBytes + secretBytes]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return "", "", fault.Wrap(err, fault.Unavailable, "the machine gives no random bytes")
 	}
+	letters := base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 	return letters.EncodeToString(random[:idBytes]), letters.EncodeToString(random[idBytes:]), nil
 }
 
@@ -39,7 +40,7 @@ func splitToken(token string) (id, secret string, ok bool) {
 		return "", "", false
 	}
 	id, secret, ok = strings.Cut(rest, "_")
-	ok = ok && len(id) == letters.EncodedLen(idBytes) && len(secret) == letters.EncodedLen(secretBytes)
+	ok = ok && len(id) == idLetters && len(secret) == secretLetters
 	return id, secret, ok
 }
 
