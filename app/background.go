@@ -9,6 +9,7 @@ import (
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/decide/record"
 	"github.com/leat-ai/leat/flow/lake"
+	"github.com/leat-ai/leat/spec"
 )
 
 // How often the loops in the background look for something to do.
@@ -23,7 +24,7 @@ const (
 // moving records into the lake, keeping the lake tidy.
 func (a *App) openBackground(ctx context.Context) (func(context.Context) error, error) {
 	a.life, a.background = context.WithCancel(context.WithoutCancel(ctx))
-	if err := a.converge(ctx, "start"); err != nil {
+	if err := a.converge(ctx, "start", spec.Plan{}); err != nil {
 		a.log.Warn("not all of the project could be brought about", "error", err)
 	}
 	a.loops.Go(func() {

@@ -127,15 +127,15 @@ func (d decisions) Latest(ctx context.Context, endpoint string, limit int) ([]re
 // inLake reads decisions of the lake's table that match a condition, newest
 // first.
 func (d decisions) inLake(ctx context.Context, condition, arg string, limit int) (list []record.Decision, err error) {
+	if _, err := d.app.lake.Table(ctx, record.Table); fault.Is(err, fault.NotFound) {
+		return nil, nil // nothing was moved into the lake yet
+	}
 	args := make([]any, 0, 3)
 	for range strings.Count(condition, "?") {
 		args = append(args, arg)
 	}
 	only := lake.SQL{Lake: d.app.lake, Engine: d.app.engine}
 	r, err := only.Query(ctx, "select * from decisions where "+condition+" order by at desc limit ?", append(args, limit)...)
-	if fault.Is(err, fault.NotFound) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -54,17 +53,18 @@ func (p project) Apply(ctx context.Context, files map[string]string, by string) 
 	if err != nil {
 		return applied, err
 	}
-	return applied, p.app.converge(ctx, by)
+	return applied, p.app.converge(ctx, by, applied.Plan)
 }
 
 func (p project) List(ctx context.Context) ([]spec.Resource, error) {
 	return p.app.resources.List(ctx, p.app.config.Env)
 }
 
-// converge brings about what the resources in force ask for: a release where
-// an endpoint's resource or its model's alias is newer than what is live, the
-// timetables, the monitors. Doing it again changes nothing.
-func (a *App) converge(ctx context.Context, by string) error {
+// converge brings about what the resources in force ask for: a release of each
+// endpoint that has none or that a plan has just changed, the timetables, the
+// monitors. Doing it again changes nothing, and it never undoes a rollback:
+// what is live stays until somebody changes the endpoint or deploys.
+func (a *App) converge(ctx context.Context, by string, plan spec.Plan) error {
 	a.converging.Lock()
 	defer a.converging.Unlock()
 	list, err := a.resources.List(ctx, a.config.Env)
@@ -73,7 +73,7 @@ func (a *App) converge(ctx context.Context, by string) error {
 	}
 	var mistakes fault.List
 	for _, e := range spec.All[*spec.Endpoint](list) {
-		err := a.release(ctx, e, list, by)
+		err := a.release(ctx, e, list, by, plan)
 		mistakes.Add(fault.Wrap(err, fault.KindOf(err), "endpoint %q", e.Name))
 	}
 	mistakes.Add(a.schedule(ctx, list))
@@ -83,7 +83,15 @@ func (a *App) converge(ctx context.Context, by string) error {
 
 // release makes the release that an endpoint's resource asks for. Without a
 // version of its model there is nothing to serve yet, and nothing wrong.
-func (a *App) release(ctx context.Context, e *spec.Endpoint, list []spec.Resource, by string) error {
+func (a *App) release(ctx context.Context, e *spec.Endpoint, list []spec.Resource, by string, plan spec.Plan) error {
+	changed := slices.ContainsFunc(plan.Changes, func(c spec.Change) bool { return c.Kind == e.Kind() && c.Name == e.Name })
+	_, err := a.releases.Live(ctx, e.Name)
+	switch {
+	case err == nil && !changed:
+		return nil
+	case err != nil && !fault.Is(err, fault.NotFound):
+		return err
+	}
 	name, ref := resources.ModelRef(e.Model)
 	v, err := a.registry.Version(ctx, name, ref)
 	if fault.Is(err, fault.NotFound) {
@@ -96,25 +104,10 @@ func (a *App) release(ctx context.Context, e *spec.Endpoint, list []spec.Resourc
 	if err != nil {
 		return err
 	}
-	live, err := a.releases.Live(ctx, e.Name)
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		return err
-	}
-	if err == nil && same(live.Content, content) {
-		return nil
-	}
 	if _, err := a.releases.Deploy(ctx, e.Name, content, by, "apply"); err != nil {
 		return err
 	}
 	return a.serve(ctx, e.Name)
-}
-
-// same tells whether a live content is all that a resource asks for. Which
-// version is live is for deploys and rollbacks to say: an apply does not undo
-// them, and so they do not count.
-func same(live, wanted deploy.Content) bool {
-	return reflect.DeepEqual(live.Decide, wanted.Decide) && live.Limits == wanted.Limits && live.Record == wanted.Record &&
-		slices.Equal(live.Allow, wanted.Allow) && live.SLO == wanted.SLO
 }
 
 // monitors starts a watcher for each monitor in force and ends those before.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -105,7 +106,7 @@ type batchReport struct {
 }
 
 func (d *demo) run(ctx context.Context) error {
-	if err := d.prepare(); err != nil {
+	if err := d.prepare(ctx); err != nil {
 		return err
 	}
 	if err := d.serve(ctx); err != nil {
@@ -147,7 +148,7 @@ func (d *demo) run(ctx context.Context) error {
 const marker = ".leat-demo"
 
 // prepare makes an empty folder for the project.
-func (d *demo) prepare() error {
+func (d *demo) prepare(ctx context.Context) error {
 	dir, err := filepath.Abs(d.o.dir)
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "%s is no folder", d.o.dir)
@@ -156,6 +157,10 @@ func (d *demo) prepare() error {
 	if err == nil && len(entries) > 0 {
 		if _, err := os.Stat(filepath.Join(dir, marker)); err != nil {
 			return fault.New(fault.Conflict, "%s is not empty, and no demo made it", dir).Hint("choose another folder with --dir")
+		}
+		d.commands.project = dir
+		if d.serving(ctx) != nil {
+			return fault.New(fault.Conflict, "an earlier demo still serves %s", dir).Hint("end it with Ctrl-C, or choose another folder with --dir")
 		}
 		if err := os.RemoveAll(dir); err != nil {
 			return fault.Wrap(err, fault.Invalid, "cannot empty %s", dir)
@@ -269,13 +274,26 @@ func driftText(fired []monitor.Reading) string {
 // suggest prints three commands to try.
 func (d *demo) suggest() {
 	row, _ := json.Marshal(map[string]any{"rows": []client.Row{d.example}})
+	third := "rollback " + d.names.endpoint
+	if d.o.data != "" { // there is only one release yet
+		third = fmt.Sprintf("models show %s --html card.html", d.names.model)
+	}
 	fmt.Fprintf(d.Out, `
 Leat goes on serving at %s (Ctrl-C ends it). Try, in another terminal:
 
   curl -s %s/v1/endpoints/%s/score -d '%s'
-  leat -C %s decisions %s
-  leat -C %s rollback %s
+  %s -C %s decisions %s
+  %s -C %s %s
 
 The project in %s is yours to change; its log is leat.log there.
-`, d.server.URL(), d.server.URL(), d.names.endpoint, row, d.o.dir, d.decision, d.o.dir, d.names.endpoint, d.report.Project)
+`, d.server.URL(), d.server.URL(), d.names.endpoint, row,
+		d.program(), d.o.dir, d.decision, d.program(), d.o.dir, third, d.report.Project)
+}
+
+// program is how this program was called, for commands to copy.
+func (d *demo) program() string {
+	if strings.ContainsRune(os.Args[0], filepath.Separator) {
+		return os.Args[0]
+	}
+	return "leat"
 }

@@ -45,6 +45,9 @@ func namesFor(table string) names {
 	}
 }
 
+// baseline is the pipeline of the first version, that the next must beat.
+func (n names) baseline() string { return n.pipeline + "-baseline" }
+
 // tableName makes a table's name of a file's: lower case, words joined by _.
 func tableName(path string) string {
 	base, _, _ := strings.Cut(filepath.Base(path), ".")
@@ -198,14 +201,20 @@ func (p tablePlan) resources(n names, o demoOptions) []spec.Spec {
 	if p.task == string(model.Binary) {
 		endpoint.Decide = spec.Decide{OnAbove: "review", OnBelow: "pass"}
 	}
-	return []spec.Spec{
-		&spec.Model{Name: n.model, Description: "Predicts " + p.label + " of " + n.source + "."},
-		&spec.Pipeline{Name: n.pipeline, Steps: []spec.Step{
-			{Train: train},
+	pipeline := func(name string, t *spec.TrainStep) *spec.Pipeline {
+		return &spec.Pipeline{Name: name, Steps: []spec.Step{
+			{Train: t},
 			{Gate: p.gates(n)},
 			{Register: &spec.RegisterStep{Alias: "challenger"}},
 			{Deploy: &spec.DeployStep{Endpoint: n.endpoint, Alias: "champion"}},
-		}},
+		}}
+	}
+	baseline := *train
+	baseline.Trainer = "linear"
+	return []spec.Spec{
+		&spec.Model{Name: n.model, Description: "Predicts " + p.label + " of " + n.source + "."},
+		pipeline(n.baseline(), &baseline),
+		pipeline(n.pipeline, train),
 		endpoint,
 		&spec.Batch{Name: n.batch, From: "lake://" + n.source, Score: n.endpoint, To: "lake://" + n.scores},
 		&spec.Monitor{Name: n.monitor, Watch: n.endpoint},

@@ -98,7 +98,15 @@ func (d *demo) project(ctx context.Context) error {
 	return d.write("model.yaml", plan.resources(d.names, d.o)...)
 }
 
+// pipeline trains what is served. On the made-up bank a linear model goes live
+// first, for the next version to be held against, and to roll back to.
 func (d *demo) pipeline(ctx context.Context) error {
+	if d.o.data == "" {
+		if _, err := d.start(ctx, spec.KindPipeline, d.names.baseline()); err != nil {
+			return err
+		}
+		fmt.Fprintln(d.Err, "  the linear baseline is live; now trees against lines, and the gates against the baseline")
+	}
 	status, err := d.start(ctx, spec.KindPipeline, d.names.pipeline)
 	if err != nil {
 		return err

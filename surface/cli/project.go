@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,31 +136,11 @@ func (c *commands) applyCommand() *cobra.Command {
 		})
 }
 
-// maxFile bounds a resource file, as spec does.
-const maxFile = 1 << 20
-
 // projectFiles reads the resource files of a folder, to send them.
 func projectFiles(dir string) (map[string]string, error) {
-	files := map[string]string{}
-	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && path != "." && strings.HasPrefix(d.Name(), ".") {
-			return fs.SkipDir
-		}
-		if ext := filepath.Ext(path); d.IsDir() || ext != ".yaml" && ext != ".yml" {
-			return nil
-		}
-		if info, err := d.Info(); err == nil && info.Size() > maxFile {
-			return fault.New(fault.TooLarge, "%s is over %d bytes", path, maxFile)
-		}
-		text, err := os.ReadFile(filepath.Join(dir, path))
-		files[path] = string(text)
-		return err
-	})
+	files, err := spec.ReadFiles(dir)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "cannot read the project in %s", dir)
+		return nil, err
 	}
 	if len(files) == 0 {
 		return nil, fault.New(fault.NotFound, "no resource files (*.yaml) in %s", dir).Hint("`leat init` begins a project")

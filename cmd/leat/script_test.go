@@ -1,0 +1,31 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/leat-ai/leat/internal/realdata"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"leat": main})
+}
+
+// TestScripts runs sessions of the command line, one a file.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("DATA", realdata.Root())
+			e.Setenv("TERM", "dumb")
+			for _, name := range []string{"LEAT_HOME", "LEAT_ENV", "LEAT_SERVER", "LEAT_KEY", "LEAT_CATALOG", "LEAT_BLOBS"} {
+				e.Setenv(name, "")
+			}
+			return nil
+		},
+		RequireExplicitExec: true,
+		UpdateScripts:       os.Getenv("UPDATE") != "",
+	})
+}
