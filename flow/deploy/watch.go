@@ -13,12 +13,17 @@ import (
 // Poll is how often Watch asks the catalog what other replicas changed.
 const Poll = time.Second
 
+// maxRetry is the longest pause before an endpoint that f failed for is tried
+// again.
+const maxRetry = time.Minute
+
 // Watch calls f once with every endpoint that has a live release, then with
 // the endpoint of every change: those made through r at once, those of other
 // replicas within Poll. Several changes of one endpoint in between are one
 // call, and f is never called twice at the same time. An endpoint that f
-// failed for is tried again every Poll, and so is a catalog that does not
-// answer. Watch returns the error of ctx when that ends.
+// failed for is tried again after Poll, then after ever longer pauses up to a
+// minute; a catalog that does not answer is asked again every Poll. Watch
+// returns the error of ctx when that ends.
 func (r *Releases) Watch(ctx context.Context, f func(ctx context.Context, endpoint string) error) error {
 	wake := make(chan struct{}, 1)
 	r.subscribe(wake, true)
@@ -26,25 +31,45 @@ func (r *Releases) Watch(ctx context.Context, f func(ctx context.Context, endpoi
 	ticker := time.NewTicker(Poll)
 	defer ticker.Stop()
 	seen := int64(-1) // nothing read yet
-	pending := map[string]bool{}
+	todo := pending{}
 	for {
 		if names, last, err := r.changed(ctx, seen); err == nil {
 			seen = last
 			for _, name := range names {
-				pending[name] = true
+				todo[name] = attempt{}
 			}
 		}
-		for _, name := range slices.Sorted(maps.Keys(pending)) {
-			if f(ctx, name) == nil {
-				delete(pending, name)
-			}
-		}
+		todo.work(ctx, f)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-wake:
 		case <-ticker.C:
 		}
+	}
+}
+
+// pending is the endpoints that f has yet to be called for, or failed for.
+type pending map[string]attempt
+
+type attempt struct {
+	after time.Time     // when to try; zero: at once
+	pause time.Duration // before that
+}
+
+// work calls f for what is due, in the order of names.
+func (p pending) work(ctx context.Context, f func(ctx context.Context, endpoint string) error) {
+	for _, name := range slices.Sorted(maps.Keys(p)) {
+		last := p[name]
+		if ctx.Err() != nil || time.Now().Before(last.after) {
+			continue
+		}
+		if f(ctx, name) == nil {
+			delete(p, name)
+			continue
+		}
+		pause := min(max(2*last.pause, Poll), maxRetry)
+		p[name] = attempt{after: time.Now().Add(pause - Poll/2), pause: pause} // half a Poll early, not to miss its tick
 	}
 }
 
