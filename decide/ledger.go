@@ -28,7 +28,8 @@ type Catalog interface {
 // A key is claimed in the catalog before its request is answered, so that of
 // several at once one is answered and the others wait for it. A claim ends
 // with its answer, with an error, or by itself some time after its request's
-// deadline, for a process that was killed.
+// deadline, for a process that was killed: whoever repeats the request then
+// gets an answer decided anew, because the first was never given to anybody.
 type Ledger struct {
 	db    Catalog
 	clock clock.Clock
