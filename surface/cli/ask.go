@@ -26,7 +26,7 @@ func (c *commands) addAsk(root *cobra.Command) {
 
 func (c *commands) scoreCommand() *cobra.Command {
 	var key string
-	cmd := command("ask", "score ENDPOINT [ROW | @FILE | -]", "Score rows: one JSON object, an array of them, or a file with either",
+	cmd := c.command("ask", "score ENDPOINT [ROW | @FILE | -]", "Score rows: one JSON object, an array of them, or a file with either",
 		`  leat score fraud '{"amount": 120.5, "country": "DE"}'
   leat score fraud @rows.json
   leat score fraud --key order-4711 '{"amount": 120.5, "country": "DE"}'`, cobra.RangeArgs(1, 2),
@@ -93,7 +93,7 @@ func printScored(w io.Writer, s client.Scored) {
 
 func (c *commands) releasesCommand() *cobra.Command {
 	var at string
-	cmd := command("ask", "releases ENDPOINT", "List what an endpoint served since when", "  leat releases fraud\n  leat releases fraud --at 2026-11-03T12:00:00Z", cobra.ExactArgs(1),
+	cmd := c.command("ask", "releases ENDPOINT", "List what an endpoint served since when", "  leat releases fraud\n  leat releases fraud --at 2026-11-03T12:00:00Z", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
 				if at != "" {
@@ -138,7 +138,7 @@ func (c *commands) releaseAt(ctx context.Context, cl *client.Client, endpoint, a
 func (c *commands) decisionsCommand() *cobra.Command {
 	var endpoint string
 	var limit int
-	cmd := command("ask", "decisions [ID]", "Show the latest decisions, or one by its id", "  leat decisions --endpoint fraud\n  leat decisions 01K9Z…", cobra.MaximumNArgs(1),
+	cmd := c.command("ask", "decisions [ID]", "Show the latest decisions, or one by its id", "  leat decisions --endpoint fraud\n  leat decisions 01K9Z…", cobra.MaximumNArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
 				if len(args) == 1 {
@@ -200,7 +200,7 @@ func printJSON(w io.Writer, text json.RawMessage) {
 
 func (c *commands) sqlCommand() *cobra.Command {
 	var limit int
-	cmd := command("ask", "sql QUERY", "Query the lake and the decision log",
+	cmd := c.command("ask", "sql QUERY", "Query the lake and the decision log",
 		"  leat sql \"select country, count(*) from transactions group by 1\"\n  leat sql \"select * from decisions order by at desc limit 5\"\n  leat sql \"show tables\"", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
@@ -242,7 +242,7 @@ func printResult(w io.Writer, res api.Result) {
 func (c *commands) signalsCommand() *cobra.Command {
 	var fired bool
 	var limit int
-	cmd := command("ask", "signals [MONITOR]", "Show what monitors measured", "  leat signals --fired\n  leat signals fraud-drift", cobra.MaximumNArgs(1),
+	cmd := c.command("ask", "signals [MONITOR]", "Show what monitors measured", "  leat signals --fired\n  leat signals fraud-drift", cobra.MaximumNArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			name := strings.Join(args, "")
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
@@ -271,7 +271,7 @@ func listReadings(w io.Writer, readings []monitor.Reading) {
 }
 
 func (c *commands) keysCommand() *cobra.Command {
-	keys := command("ask", "keys", "List API keys", "  leat keys\n  leat keys create shop --grant score:fraud\n  leat keys revoke k7f3", cobra.NoArgs,
+	keys := c.command("ask", "keys", "List API keys", "  leat keys\n  leat keys create shop --grant score:fraud\n  leat keys revoke k7f3", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
 				list, err := cl.Keys(ctx)
@@ -289,7 +289,7 @@ func (c *commands) keysCommand() *cobra.Command {
 		})
 	var groups, grants []string
 	var expires time.Duration
-	create := command("", "create NAME", "Create a key; its token is shown this once", "  leat keys create shop --grant score:fraud --expires 720h", cobra.ExactArgs(1),
+	create := c.command("", "create NAME", "Create a key; its token is shown this once", "  leat keys create shop --grant score:fraud --expires 720h", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
 				key, err := cl.CreateKey(ctx, args[0], groups, grants, expires)
@@ -305,7 +305,7 @@ func (c *commands) keysCommand() *cobra.Command {
 	create.Flags().StringSliceVar(&grants, "grant", nil, "verb:name, such as score:fraud, read:* or *:*")
 	create.Flags().StringSliceVar(&groups, "group", nil, "group of the caller")
 	create.Flags().DurationVar(&expires, "expires", 0, "how long it is in force (default: until revoked)")
-	revoke := command("", "revoke ID", "Revoke a key", "", cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+	revoke := c.command("", "revoke ID", "Revoke a key", "", cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 		return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error { return cl.RevokeKey(ctx, args[0]) })
 	})
 	keys.AddCommand(create, revoke)
@@ -313,7 +313,7 @@ func (c *commands) keysCommand() *cobra.Command {
 }
 
 func (c *commands) doctorCommand() *cobra.Command {
-	return command("ask", "doctor", "Check the parts of the server and the project", "  leat doctor", cobra.NoArgs,
+	return c.command("ask", "doctor", "Check the parts of the server and the project", "  leat doctor", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
 				checks, err := cl.Doctor(ctx)
@@ -346,7 +346,7 @@ func printChecks(w io.Writer, checks []api.Check) {
 }
 
 func (c *commands) versionCommand() *cobra.Command {
-	return command("ask", "version", "Print the version", "  leat version --json", cobra.NoArgs, func(*cobra.Command, []string) error {
+	return c.command("ask", "version", "Print the version", "  leat version --json", cobra.NoArgs, func(*cobra.Command, []string) error {
 		v := map[string]string{"leat": c.Version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
 		return c.show(v, func(w io.Writer) { fmt.Fprintf(w, "leat %s (%s, %s)\n", c.Version, v["go"], v["platform"]) })
 	})

@@ -76,6 +76,9 @@ func Main(ctx context.Context, p Program) int {
 	if err == nil {
 		return 0
 	}
+	if !c.ran { // no command was found for the words
+		err = &usageError{fault.New(fault.Invalid, "%s", err).Hint("`leat --help` lists the commands")}
+	}
 	explain(p.Err, err)
 	return exitCode(err)
 }
@@ -88,7 +91,12 @@ func exitCode(err error) int {
 }
 
 // usageError is a mistake in the words of the command.
-type usageError struct{ error }
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+
+// Unwrap returns the fault with its hint.
+func (e *usageError) Unwrap() error { return e.err }
 
 // explain prints every mistake with its hint.
 func explain(w io.Writer, err error) {
@@ -108,6 +116,7 @@ type commands struct {
 	env     string
 	server  string
 	json    bool
+	ran     bool // a command was found, and what follows is its doing
 }
 
 func (c *commands) root() *cobra.Command {
@@ -128,6 +137,7 @@ func (c *commands) root() *cobra.Command {
 	f.StringVar(&c.server, "server", os.Getenv("LEAT_SERVER"), "address of a server; the key is read from LEAT_KEY")
 	f.BoolVar(&c.json, "json", false, "print the result as JSON")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		c.ran = true
 		return &usageError{fault.New(fault.Invalid, "%s", err).Hint("`%s --help` shows the flags", cmd.CommandPath())}
 	})
 	root.AddGroup(&cobra.Group{ID: "project", Title: "A project:"}, &cobra.Group{ID: "run", Title: "Doing:"},
@@ -139,10 +149,11 @@ func (c *commands) root() *cobra.Command {
 }
 
 // command makes a cobra command whose words are checked.
-func command(group, use, short, example string, args cobra.PositionalArgs, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
+func (c *commands) command(group, use, short, example string, args cobra.PositionalArgs, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Example: example, GroupID: group,
 		Args: func(cmd *cobra.Command, words []string) error {
+			c.ran = true
 			if err := args(cmd, words); err != nil {
 				return &usageError{fault.New(fault.Invalid, "%s", err).Hint("usage: %s", strings.TrimSpace(cmd.UseLine()))}
 			}

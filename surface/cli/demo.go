@@ -33,7 +33,7 @@ type demoOptions struct {
 
 func (c *commands) demoCommand() *cobra.Command {
 	var o demoOptions
-	cmd := command("run", "demo", "Turn the whole loop: on a made-up bank, or on your own table",
+	cmd := c.command("run", "demo", "Turn the whole loop: on a made-up bank, or on your own table",
 		"  leat demo\n  leat demo --data churn.csv.gz --label Churn --drop customerID\n  leat demo --data meters.parquet --label kwh --time at --exit --json", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
 			if o.data != "" && o.label == "" {

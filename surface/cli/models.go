@@ -22,7 +22,7 @@ import (
 )
 
 func (c *commands) modelsCommand() *cobra.Command {
-	models := command("ask", "models [NAME]", "List models, or the versions of one", "  leat models\n  leat models fraud", cobra.MaximumNArgs(1),
+	models := c.command("ask", "models [NAME]", "List models, or the versions of one", "  leat models\n  leat models fraud", cobra.MaximumNArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
 				if len(args) == 1 {
@@ -100,7 +100,7 @@ func gateText(gates []registry.Verdict) string {
 
 func (c *commands) showModelCommand() *cobra.Command {
 	var html string
-	cmd := command("", "show NAME[@VERSION]", "Show a version; --html writes its model card",
+	cmd := c.command("", "show NAME[@VERSION]", "Show a version; --html writes its model card",
 		"  leat models show fraud@champion\n  leat models show fraud@3 --html card.html", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			name, ref := resources.ModelRef(args[0])
@@ -200,7 +200,7 @@ func verdictText(g registry.Verdict) string {
 
 func (c *commands) exportModelCommand() *cobra.Command {
 	var out string
-	cmd := command("", "export NAME[@VERSION]", "Write a version as an ONNX model", "  leat models export fraud@champion --onnx fraud.onnx", cobra.ExactArgs(1),
+	cmd := c.command("", "export NAME[@VERSION]", "Write a version as an ONNX model", "  leat models export fraud@champion --onnx fraud.onnx", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			name, ref := resources.ModelRef(args[0])
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
@@ -221,7 +221,7 @@ func (c *commands) exportModelCommand() *cobra.Command {
 }
 
 func (c *commands) aliasCommand() *cobra.Command {
-	return command("", "alias NAME@VERSION ALIAS", "Point an alias at a version", "  leat models alias fraud@3 champion", cobra.ExactArgs(2),
+	return c.command("", "alias NAME@VERSION ALIAS", "Point an alias at a version", "  leat models alias fraud@3 champion", cobra.ExactArgs(2),
 		func(cmd *cobra.Command, args []string) error {
 			name, ref := resources.ModelRef(args[0])
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {

@@ -29,7 +29,7 @@ from: data/*.csv
 `
 
 func (c *commands) initCommand() *cobra.Command {
-	return command("project", "init [FOLDER]", "Begin a project in a folder",
+	return c.command("project", "init [FOLDER]", "Begin a project in a folder",
 		"  leat init churn\n  leat demo --data customers.csv --label churned   # a whole project, made from a table", cobra.MaximumNArgs(1),
 		func(_ *cobra.Command, args []string) error {
 			dir := c.project
@@ -74,7 +74,7 @@ func (c *commands) initProject(dir string) error {
 }
 
 func (c *commands) validateCommand() *cobra.Command {
-	return command("project", "validate", "Check the resource files and report every mistake", "  leat validate\n  leat -C examples/fraud validate --json", cobra.NoArgs,
+	return c.command("project", "validate", "Check the resource files and report every mistake", "  leat validate\n  leat -C examples/fraud validate --json", cobra.NoArgs,
 		func(*cobra.Command, []string) error {
 			project, err := spec.Load(c.project, spec.Options{Environment: c.env})
 			if err != nil {
@@ -91,7 +91,7 @@ func (c *commands) validateCommand() *cobra.Command {
 }
 
 func (c *commands) planCommand() *cobra.Command {
-	return command("project", "plan", "Show what apply would change", "  leat plan\n  leat plan --server https://leat.example:8080", cobra.NoArgs,
+	return c.command("project", "plan", "Show what apply would change", "  leat plan\n  leat plan --server https://leat.example:8080", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
 			files, err := projectFiles(c.project)
 			if err != nil {
@@ -115,7 +115,7 @@ func planText(p spec.Plan) string {
 }
 
 func (c *commands) applyCommand() *cobra.Command {
-	return command("project", "apply", "Put the project in force, whole or not at all", "  leat apply", cobra.NoArgs,
+	return c.command("project", "apply", "Put the project in force, whole or not at all", "  leat apply", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
 			files, err := projectFiles(c.project)
 			if err != nil {
@@ -151,7 +151,7 @@ func projectFiles(dir string) (map[string]string, error) {
 func (c *commands) upCommand() *cobra.Command {
 	var listen, auth, otlp string
 	var apply bool
-	cmd := command("project", "up", "Serve the project", "  leat up\n  leat up --listen 0.0.0.0:8080 --auth keys", cobra.NoArgs,
+	cmd := c.command("project", "up", "Serve the project", "  leat up\n  leat up --listen 0.0.0.0:8080 --auth keys", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
 			o := c.serveOptions()
 			o.Listen, o.Auth, o.OTLP, o.Log = listen, auth, otlp, c.Err
@@ -206,7 +206,7 @@ func (c *commands) applyFiles(ctx context.Context, cl *client.Client) error {
 }
 
 func (c *commands) schemaCommand() *cobra.Command {
-	return command("project", "schema", "Print the JSON Schema of the resource files, for editors", "  leat schema > leat.schema.json", cobra.NoArgs,
+	return c.command("project", "schema", "Print the JSON Schema of the resource files, for editors", "  leat schema > leat.schema.json", cobra.NoArgs,
 		func(*cobra.Command, []string) error {
 			_, err := c.Out.Write(spec.Schema())
 			return err

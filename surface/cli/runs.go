@@ -24,7 +24,7 @@ func (c *commands) addRuns(root *cobra.Command) {
 
 func (c *commands) startCommand(use string, kind spec.Kind, short, example string) *cobra.Command {
 	var detach, apply bool
-	cmd := command("run", use, short, example, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+	cmd := c.command("run", use, short, example, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 		return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
 			if apply {
 				if err := c.applyFiles(ctx, cl); err != nil {
@@ -53,7 +53,7 @@ func (c *commands) startCommand(use string, kind spec.Kind, short, example strin
 func (c *commands) runsCommand() *cobra.Command {
 	var kind, name, state string
 	var limit int
-	cmd := command("ask", "runs [ID]", "List durable runs, or show one with its steps", "  leat runs --state failed\n  leat runs pipeline-fraud-x7k2", cobra.MaximumNArgs(1),
+	cmd := c.command("ask", "runs [ID]", "List durable runs, or show one with its steps", "  leat runs --state failed\n  leat runs pipeline-fraud-x7k2", cobra.MaximumNArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
 				if len(args) == 1 {
@@ -72,7 +72,7 @@ func (c *commands) runsCommand() *cobra.Command {
 	f.StringVar(&state, "state", "", "queued, running, succeeded, failed or cancelled")
 	f.IntVar(&limit, "limit", 20, "how many")
 	one := func(use, short string, do func(context.Context, *client.Client, string) error) *cobra.Command {
-		return command("", use+" ID", short, "", cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+		return c.command("", use+" ID", short, "", cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error { return do(ctx, cl, args[0]) })
 		})
 	}
@@ -132,7 +132,7 @@ func printRun(w io.Writer, r work.Status) {
 
 func (c *commands) rollbackCommand() *cobra.Command {
 	var to string
-	cmd := command("run", "rollback ENDPOINT", "Make an earlier release live again, whole", "  leat rollback fraud\n  leat rollback fraud --to 3", cobra.ExactArgs(1),
+	cmd := c.command("run", "rollback ENDPOINT", "Make an earlier release live again, whole", "  leat rollback fraud\n  leat rollback fraud --to 3", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
 				r, err := cl.Rollback(ctx, args[0], to)
