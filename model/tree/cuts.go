@@ -23,7 +23,7 @@ type Cuts struct {
 
 // Bounds of the cells of Cuts.
 const (
-	cellsPerCut = 8
+	cellsPerCut = 4
 	mostCells   = 1 << 12
 	// mostPerCell is how many comparisons are worth leaving the binary search.
 	mostPerCell = 5
@@ -88,13 +88,9 @@ func (c *Cuts) byCell(at []uint32, x []float64) {
 	table, cells := c.table, c.cells
 	low, high, scale, perCell := c.low, c.high, c.scale, c.perCell
 	for i, v := range x {
-		number := uint(0)
-		if v == v {
-			number = 1
-		}
 		// Which integer NaN becomes depends on the machine, so it is not used.
 		cell := uint(int((min(max(v, low), high) - low) * scale))
-		count := uint(cells[cell&uint(len(cells)-1)]) & -number
+		count := uint(cells[cell&uint(len(cells)-1)]) &^ uint(isNaN(v))
 		for range perCell {
 			count += below(table, count, v)
 		}
@@ -111,6 +107,13 @@ func (c *Cuts) bySearch(at []uint32, x []float64) {
 		}
 		at[i] = uint32(count)
 	}
+}
+
+// isNaN is all ones for NaN, else 0. Working on bits, it does not wait for
+// anything but v.
+func isNaN(v float64) uint64 {
+	const infinity = 0x7ff0000000000000
+	return uint64(int64(infinity-math.Float64bits(v)&^(1<<63)) >> 63)
 }
 
 // below is 1 when table[at] < v, else 0. The length of table is a power of two

@@ -30,6 +30,10 @@ type slicedTree struct {
 // words of the tree's nodes: splits first, then leaves.
 type slicedSplit struct{ question, left, right uint32 }
 
+// smallNodes is the number of nodes of the largest tree whose leaves fit into
+// the planes, rounded up.
+const smallNodes = 2 << maxPlanes
+
 func (c *compiled) slice(d *Definition, ids map[key]int) {
 	for t := range d.Trees {
 		tree := &d.Trees[t]
@@ -65,7 +69,7 @@ func (b *block) room(c *compiled) {
 		b.answers = make([]uint64, c.questions)
 		b.gaps = make([]uint64, c.gaps)
 		b.buckets = make([]uint64, c.members)
-		b.reached = make([]uint64, 2*c.mostSplits+1)
+		b.reached = make([]uint64, max(2*c.mostSplits+1, smallNodes))
 		b.sums = make([][blockRows]float64, c.outputs)
 	}
 }
@@ -102,11 +106,7 @@ func (n *numberColumn) answer(answers, gaps []uint64, x []float64) {
 	n.cuts.Gaps(at[:], x)
 	missing := uint64(0)
 	for row, v := range x {
-		isNaN := uint64(0)
-		if v != v {
-			isNaN = 1
-		}
-		missing |= isNaN << (row & 63)
+		missing |= isNaN(v) & (1 << (row & 63)) // and its gap is the first
 		gaps[at[row&63]] |= 1 << (row & 63)
 	}
 	right, left, count := n.first[0], n.first[1], n.cuts.Count()
@@ -182,20 +182,32 @@ func (s *setColumn) bucket(v float64) int {
 
 // addTree adds the leaves that rows reach in one tree to their sums.
 func (c *compiled) addTree(b *block, t *slicedTree, all uint64) {
+	if t.count >= 1<<maxPlanes {
+		c.addLargeTree(b, t, all)
+		return
+	}
+	reached, answers := (*[smallNodes]uint64)(b.reached), b.answers
+	reached[0] = all
+	for i, s := range c.splits[t.first:][:t.count] {
+		rows := reached[i%smallNodes]
+		left := rows & answers[s.question]
+		reached[s.left%smallNodes] = left
+		reached[s.right%smallNodes] = rows ^ left
+	}
+	leaves := (*[1 << maxPlanes]float64)(c.leaves[t.leaf:])
+	addPlanes(&b.sums[t.output], leaves, planes(reached[t.count:2*t.count+1]))
+}
+
+// addLargeTree adds leaf by leaf: most leaves have no row of the block.
+func (c *compiled) addLargeTree(b *block, t *slicedTree, all uint64) {
 	reached := b.reached[:2*t.count+1]
 	reached[0] = all
 	for i, s := range c.splits[t.first:][:t.count] {
-		rows := reached[i]
-		left := rows & b.answers[s.question]
+		left := reached[i] & b.answers[s.question]
+		reached[s.right] = reached[i] ^ left
 		reached[s.left] = left
-		reached[s.right] = rows ^ left
 	}
 	sums := &b.sums[t.output]
-	if t.count < 1<<maxPlanes {
-		leaves := (*[1 << maxPlanes]float64)(c.leaves[t.leaf:])
-		addPlanes(sums, leaves, planes(reached[t.count:]))
-		return
-	}
 	for i, rows := range reached[t.count:] {
 		for ; rows != 0; rows &= rows - 1 {
 			sums[bits.TrailingZeros64(rows)] += c.leaves[t.leaf+i]
@@ -207,16 +219,17 @@ func (c *compiled) addTree(b *block, t *slicedTree, all uint64) {
 // holds, for every row, bit p of the index of its leaf. It destroys leaves.
 func planes(leaves []uint64) (p [maxPlanes]uint64) {
 	for bit := 0; len(leaves) > 1 && bit < maxPlanes; bit++ {
-		odd := uint64(0)
-		pairs := len(leaves) / 2
-		for i := range pairs {
-			l, r := leaves[2*i], leaves[2*i+1]
-			odd |= r
-			leaves[i] = l | r
-		}
-		if len(leaves)%2 == 1 {
-			leaves[pairs] = leaves[len(leaves)-1]
-			pairs++
+		odd, pairs := uint64(0), 0
+		for from := leaves; len(from) > 0; pairs++ {
+			rows := from[0]
+			if len(from) == 1 {
+				from = nil
+			} else {
+				odd |= from[1]
+				rows |= from[1]
+				from = from[2:]
+			}
+			leaves[pairs] = rows
 		}
 		p[bit] = odd
 		leaves = leaves[:pairs]
