@@ -189,7 +189,7 @@ func (c *compiled) addTree(b *block, t *slicedTree, all uint64) {
 	reached, answers := (*[smallNodes]uint64)(b.reached), b.answers
 	reached[0] = all
 	for i, s := range c.splits[t.first:][:t.count] {
-		rows := reached[i%smallNodes]
+		rows := reached[uint(i)%smallNodes]
 		left := rows & answers[s.question]
 		reached[s.left%smallNodes] = left
 		reached[s.right%smallNodes] = rows ^ left
