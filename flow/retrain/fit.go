@@ -53,6 +53,9 @@ func (p *pipeline) fit(ctx context.Context, s *spec.TrainStep, pr *work.Progress
 	if err != nil {
 		return none, err
 	}
+	if notes := c.Artifact.Notes; len(notes) > 0 {
+		pr.Note(notes[len(notes)-1])
+	}
 	return p.describe(s, table, set, in, c)
 }
 

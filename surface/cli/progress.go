@@ -66,6 +66,9 @@ func (v *view) show(run work.Status) {
 			v.steps[s.Name] = known
 			v.begin(known, s)
 		}
+		if s.Progress.Note == "" { // the last thing that it said of itself
+			s.Progress.Note = known.status.Progress.Note
+		}
 		known.status = s
 		v.update(known)
 	}
@@ -104,6 +107,10 @@ func (v *view) update(known *stepView) {
 		return
 	}
 	if s.State == work.Succeeded {
+		if s.Progress.Done == 0 {
+			known.bar.SetTotal(1, false)
+			known.bar.SetCurrent(1)
+		}
 		known.bar.SetTotal(-1, true)
 	} else {
 		known.bar.Abort(false)
@@ -118,7 +125,7 @@ func tail(s work.StepStatus, started time.Time) string {
 		took = s.Ended.Sub(s.Started)
 	}
 	text := duration(took)
-	if p.Done > 0 {
+	if p.Done > 0 && (p.Done > 1 || !s.State.Ended()) {
 		text += fmt.Sprintf("  %s", count(p.Done))
 		if p.Total > 0 {
 			text += " of " + count(p.Total)
