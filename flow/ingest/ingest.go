@@ -99,16 +99,45 @@ func QuarantineTable(source string) string { return source + "__quarantine" }
 // goroutine at a time, a few times a second.
 func (in *Ingester) Run(ctx context.Context, src spec.Source, run string, progress func(Progress)) (Result, error) {
 	began := time.Now()
-	j, err := in.newJob(ctx, src, run, progress)
-	if err != nil {
-		return Result{}, err
+	result, more, err := in.once(ctx, src, run, progress)
+	if err == nil && more {
+		// That was the rest of a run that had been killed; now the files that
+		// came since.
+		var rest Result
+		rest, _, err = in.once(ctx, src, run, progress)
+		result.add(rest)
 	}
-	result, err := j.run(ctx)
 	if err != nil {
 		return Result{}, err
 	}
 	result.Seconds = time.Since(began).Seconds()
 	return result, nil
+}
+
+// once does one run. more tells that there may be files left.
+func (in *Ingester) once(ctx context.Context, src spec.Source, run string, progress func(Progress)) (_ Result, more bool, err error) {
+	j, err := in.newJob(ctx, src, run, progress)
+	if err != nil {
+		return Result{}, false, err
+	}
+	result, err := j.run(ctx)
+	return result, j.input.resumed, err
+}
+
+// add adds what a second run of the same source did.
+func (r *Result) add(o Result) {
+	r.Rows += o.Rows
+	r.Quarantined += o.Quarantined
+	r.Bytes += o.Bytes
+	r.Files += o.Files
+	r.Snapshot, r.Columns = o.Snapshot, o.Columns
+	r.Quarantine = max(r.Quarantine, o.Quarantine)
+	for reason, n := range o.Reasons {
+		if r.Reasons == nil {
+			r.Reasons = map[string]int64{}
+		}
+		r.Reasons[reason] += n
+	}
 }
 
 // job is one run of one source.
@@ -192,7 +221,7 @@ func (j *job) commitID() string {
 	if j.replaces() {
 		return j.id
 	}
-	return "ingest:" + digestOfFiles(j.src.Name, j.input.files)
+	return commitOfFiles(j.src.Name, j.input.files)
 }
 
 func (j *job) commit(ctx context.Context, l *load) (Result, error) {
@@ -201,6 +230,10 @@ func (j *job) commit(ctx context.Context, l *load) (Result, error) {
 		return Result{}, err
 	}
 	id := j.commitID()
+	if err := j.begin(ctx); err != nil {
+		l.abort()
+		return Result{}, err
+	}
 	summary := map[string]string{
 		"leat.run": j.id, "leat.source": j.src.Name,
 		"leat.rows": fmt.Sprint(l.rows), "leat.quarantined": fmt.Sprint(l.bad.rows),
@@ -223,6 +256,18 @@ func (j *job) commit(ctx context.Context, l *load) (Result, error) {
 		return result, err
 	}
 	return result, j.in.Ledger.Record(ctx, j.src.Name, j.input.entries(result, j.now()))
+}
+
+// begin notes the files before anything of them is committed.
+func (j *job) begin(ctx context.Context) error {
+	if j.in.Ledger == nil || j.replaces() {
+		return nil
+	}
+	entries := j.input.entries(Result{}, j.now())
+	for i := range entries {
+		entries[i].Snapshot = 0
+	}
+	return j.in.Ledger.Begin(ctx, j.src.Name, entries)
 }
 
 func (j *job) now() time.Time {

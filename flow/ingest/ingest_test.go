@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -256,17 +257,56 @@ func TestFilesAreTakenOnce(t *testing.T) {
 	}
 }
 
-type memoryLedger map[string]string
+type memoryLedger map[string]ingest.Entry
 
-func (m memoryLedger) Done(ctx context.Context, source string) (map[string]string, error) {
-	return m, nil
+func (m memoryLedger) Files(context.Context, string) (map[string]ingest.Entry, error) {
+	return maps.Clone(m), nil
 }
 
-func (m memoryLedger) Record(ctx context.Context, source string, files []ingest.Entry) error {
+func (m memoryLedger) Begin(_ context.Context, _ string, files []ingest.Entry) error {
+	maps.DeleteFunc(m, func(_ string, e ingest.Entry) bool { return e.Snapshot == 0 })
 	for _, f := range files {
-		m[f.Name] = f.Digest
+		m[f.Name] = f
 	}
 	return nil
+}
+
+func (m memoryLedger) Record(_ context.Context, _ string, files []ingest.Entry) error {
+	for _, f := range files {
+		m[f.Name] = f
+	}
+	return nil
+}
+
+// A run that is killed between its commit and the ledger, or between the
+// quarantine and the table, is finished before files that came since.
+func TestAnUnfinishedRunIsSettledFirst(t *testing.T) {
+	h := open(t)
+	ledger := memoryLedger{}
+	h.Ledger = ledger
+	src := spec.Source{Name: "a", From: "in/*.csv", Schema: spec.Columns{{Name: "a", Type: frame.Int}}}
+	h.write(t, "in/1.csv", "a\n1\nx\n")
+	h.ingest(t, src)
+	entry := ledger["in/1.csv"]
+	entry.Snapshot = 0 // as Begin leaves it
+	ledger["in/1.csv"] = entry
+	h.write(t, "in/2.csv", "a\n2\ny\n")
+	if got := h.ingest(t, src); got.Rows != 1 || got.Files != 1 || got.Skipped != 1 {
+		t.Fatalf("%+v", got)
+	}
+	wantLines(t, h.table(t, "a"), "1", "2")
+	wantLines(t, h.column(t, "a__quarantine", "detail"), "x", "y")
+
+	if err := h.lake.Drop(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	delete(ledger, "in/2.csv")
+	ledger["in/1.csv"] = entry // begun, in the quarantine, not in the table
+	if got := h.ingest(t, src); got.Rows != 2 || got.Files != 2 {
+		t.Fatalf("%+v", got)
+	}
+	wantLines(t, h.table(t, "a"), "1", "2")
+	wantLines(t, h.column(t, "a__quarantine", "detail"), "x", "y")
 }
 
 func TestJSONLines(t *testing.T) {

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path"
@@ -23,7 +25,8 @@ import (
 // input is what a run reads: files, or the query of a database.
 type input struct {
 	files    []source
-	skipped  int // files that are in the table already
+	skipped  int  // files that are in the table already
+	resumed  bool // files are those of a run that did not end; there may be more
 	total    int64
 	database Database
 	address  string
@@ -178,9 +181,18 @@ func (j *job) localFile(ctx context.Context, p string) (source, error) {
 	if !info.Mode().IsRegular() {
 		return source{}, fault.New(fault.Invalid, "%q is not a file", p).Hint("to read the files of a folder, write %q", p+"/*")
 	}
-	s := source{Object: Object{Name: p, Size: info.Size()}, local: p, modified: info.ModTime()}
+	s := source{Object: Object{Name: j.nameOf(p), Size: info.Size()}, local: p, modified: info.ModTime()}
 	s.Digest, err = digestOf(ctx, f)
 	return s, err
+}
+
+// nameOf is a path as the ledger has it: from the project's folder on, so
+// that a project which moves still knows its files.
+func (j *job) nameOf(p string) string {
+	if rel, err := filepath.Rel(j.in.Root, p); err == nil && filepath.IsLocal(rel) {
+		return filepath.ToSlash(rel)
+	}
+	return p
 }
 
 func openFault(err error, p string) error {
@@ -249,20 +261,36 @@ func (c cancelable) Read(p []byte) (int, error) {
 // skipDone leaves out files that the table has. A file that was taken with
 // other content would double its old rows, so it is refused.
 func (j *job) skipDone(ctx context.Context, in *input) error {
-	if j.src.Mode == "replace" || j.in.Ledger == nil || j.existing == nil {
+	if j.src.Mode == "replace" || j.in.Ledger == nil {
 		return nil
 	}
-	done, err := j.in.Ledger.Done(ctx, j.src.Name)
+	known, err := j.in.Ledger.Files(ctx, j.src.Name)
 	if err != nil {
 		return err
+	}
+	if j.existing == nil { // the table was dropped, and what it had with it
+		maps.DeleteFunc(known, func(_ string, e Entry) bool { return e.Snapshot != 0 })
+	}
+	begun := unfinished(in.files, known)
+	if begun != nil {
+		taken, err := j.settle(ctx, begun)
+		if err != nil {
+			return err
+		}
+		for _, f := range begun {
+			e := known[f.Name]
+			e.Snapshot = taken
+			known[f.Name] = e
+		}
+		in.resumed = taken == 0
 	}
 	var changed fault.List
 	fresh := in.files[:0]
 	for _, f := range in.files {
-		switch digest, taken := done[f.Name]; {
-		case !taken:
+		switch e, there := known[f.Name]; {
+		case !there || e.Snapshot == 0:
 			fresh = append(fresh, f)
-		case digest == f.Digest:
+		case e.Digest == f.Digest:
 			in.skipped++
 		default:
 			changed.Add(fault.New(fault.Conflict, "%q has changed since source %q took it in", f.Name, j.src.Name).
@@ -270,7 +298,48 @@ func (j *job) skipDone(ctx context.Context, in *input) error {
 		}
 	}
 	in.files = fresh
+	if in.resumed {
+		in.files = begun
+	}
 	return changed.Err()
+}
+
+// unfinished returns the files of an earlier run that did not end, when all of
+// them are still there as they were.
+func unfinished(files []source, known map[string]Entry) []source {
+	pending := 0
+	for _, e := range known {
+		if e.Snapshot == 0 {
+			pending++
+		}
+	}
+	var begun []source
+	for _, f := range files {
+		if e, there := known[f.Name]; there && e.Snapshot == 0 && e.Digest == f.Digest {
+			begun = append(begun, f)
+		}
+	}
+	if pending == 0 || len(begun) != pending {
+		return nil
+	}
+	return begun
+}
+
+// settle finds out whether the run that began with these files committed
+// before it was killed, and completes the ledger. It returns the snapshot, or
+// 0 when the run has to be done again: with the same files, so that what it
+// may have put into the quarantine is recognised.
+func (j *job) settle(ctx context.Context, begun []source) (int64, error) {
+	sink, ok := j.in.Sink.(Committer)
+	if !ok {
+		return 0, nil
+	}
+	snapshot, err := sink.Committed(ctx, j.src.Name, commitOfFiles(j.src.Name, begun))
+	if err != nil || snapshot == 0 {
+		return 0, err
+	}
+	entries := (&input{files: begun}).entries(Result{Snapshot: snapshot}, j.now())
+	return snapshot, j.in.Ledger.Record(ctx, j.src.Name, entries)
 }
 
 // unchanged makes sure that local files are still what was hashed.
@@ -294,18 +363,19 @@ func (j *job) unchanged(ctx context.Context) error {
 func (in *input) entries(r Result, at time.Time) []Entry {
 	entries := make([]Entry, len(in.files))
 	for i, f := range in.files {
-		entries[i] = Entry{Name: f.Name, Digest: f.Digest, Rows: r.Rows, Quarantined: r.Quarantined, Snapshot: r.Snapshot, At: at}
+		entries[i] = Entry{Name: f.Name, Digest: f.Digest, Rows: r.Rows, Quarantined: r.Quarantined, Snapshot: cmp.Or(r.Snapshot, noRows), At: at}
 	}
 	return entries
 }
 
-func digestOfFiles(table string, files []source) string {
+// commitOfFiles names the commit that takes files into a table.
+func commitOfFiles(table string, files []source) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q", table)
 	for _, f := range files {
 		fmt.Fprintf(h, "%q%q", f.Name, f.Digest)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	return "ingest:" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // stream opens the content of a file, unpacked. read counts its bytes as they

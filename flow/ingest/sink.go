@@ -20,6 +20,13 @@ type Sink interface {
 	Draft(ctx context.Context, table string, columns []frame.Column) (Target, error)
 }
 
+// Committer is a Sink that remembers commits; without it a run that was
+// interrupted between its commit and the ledger is known by its files only.
+type Committer interface {
+	// Committed returns the snapshot that a commit made, or 0.
+	Committed(ctx context.Context, table, id string) (int64, error)
+}
+
 // Target is a table that is written to.
 type Target interface {
 	// Stage begins a file that nobody sees before it is committed. The same
@@ -51,9 +58,13 @@ type Commit struct {
 
 // Ledger remembers which files of a source are in its table.
 type Ledger interface {
-	// Done returns the digest of every file that was taken, by name.
-	Done(ctx context.Context, source string) (map[string]string, error)
-	// Record remembers files. The same file again is no error.
+	// Files returns what is known of a source's files, by name: those that
+	// were taken, and those that a run began with and did not end.
+	Files(ctx context.Context, source string) (map[string]Entry, error)
+	// Begin notes the files of a run that is about to commit, in place of
+	// those of an earlier run that did not end.
+	Begin(ctx context.Context, source string, files []Entry) error
+	// Record notes files as taken. The same file again is no error.
 	Record(ctx context.Context, source string, files []Entry) error
 }
 
@@ -63,9 +74,12 @@ type Entry struct {
 	Digest      string
 	Rows        int64 // of the whole run, when it had several files
 	Quarantined int64
-	Snapshot    int64
+	Snapshot    int64 // 0: the run did not end; noRows: it committed no row
 	At          time.Time
 }
+
+// noRows stands for the snapshot of a run without good rows.
+const noRows = -1
 
 // Object is a file that an Opener found.
 type Object struct {

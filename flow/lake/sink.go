@@ -35,6 +35,20 @@ func (s sink) Snapshot(ctx context.Context, table string) (int64, error) {
 	return t.Snapshot(), nil
 }
 
+func (s sink) Committed(ctx context.Context, table, id string) (int64, error) {
+	t, err := s.lake.Table(ctx, table)
+	if fault.Is(err, fault.NotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if done := t.committed(id); done != nil {
+		return done.Snapshot(), nil
+	}
+	return 0, nil
+}
+
 func (s sink) Draft(ctx context.Context, table string, columns []frame.Column) (ingest.Target, error) {
 	t, err := s.lake.Draft(ctx, table, columns)
 	if err != nil {
