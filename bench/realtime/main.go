@@ -74,9 +74,7 @@ func run(ctx context.Context, s size) error {
 	}
 	d := &contest{size: s, ours: ours, oursPID: server.PID()}
 	if s.alone {
-		rate, err := ours.closed(ctx, s.connections, d.duration())
-		fmt.Printf("leat alone: %.0f answers/s\n", rate)
-		return err
+		return d.single(ctx)
 	}
 	p, err := startPeer(ctx, project.Peer, s.workers)
 	if err != nil {
@@ -84,7 +82,10 @@ func run(ctx context.Context, s size) error {
 	}
 	defer p.stop()
 	d.theirsPID = p.cmd.Process.Pid
-	if d.theirs, err = newTarget("FastAPI", p.url+"/score", rows); err != nil {
+	if d.theirs, err = newTarget("FastAPI, tuned", p.url+"/tuned", rows); err != nil {
+		return err
+	}
+	if d.plain, err = newTarget("FastAPI, plain", p.url+"/plain", rows); err != nil {
 		return err
 	}
 	if err := d.measure(ctx); err != nil {
@@ -95,6 +96,18 @@ func run(ctx context.Context, s size) error {
 		return err
 	}
 	return d.report(lost)
+}
+
+// single measures leat alone, to compare with itself.
+func (d *contest) single(ctx context.Context) error {
+	for range d.rounds {
+		seconds, err := d.closed(ctx, d.ours, d.oursPID, &d.oursCPU)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("leat alone: %.0f answers/s, %.1f µs of processor each\n", 1/seconds, 1e6*d.oursCPU[len(d.oursCPU)-1])
+	}
+	return nil
 }
 
 // bodies are requests of one row each.
@@ -120,11 +133,12 @@ func bodies(s size) [][]byte {
 // contest is the two servers in turns.
 type contest struct {
 	size
-	ours, theirs       *target
-	oursPID, theirsPID int
+	ours, theirs, plain *target
+	oursPID, theirsPID  int
 
-	peak                 duel.Result // seconds per answer, closed loop
+	peak, peakPlain      duel.Result // seconds per answer, closed loop
 	oursCPU, theirsCPU   []float64   // seconds of processor per answer
+	plainCPU             []float64
 	oursOpen, theirsOpen []quantiles // at half of the own peak
 	oursAtPeer           []quantiles // leat at the peer's half peak
 	oursPeak, theirsPeak float64
@@ -139,16 +153,21 @@ func (d *contest) measure(ctx context.Context) error {
 		return err
 	}
 	warm := d.duration() / 4
-	for _, t := range []*target{d.ours, d.theirs} {
+	for _, t := range []*target{d.ours, d.theirs, d.plain} {
 		if _, err := t.closed(ctx, d.connections, warm); err != nil {
 			return err
 		}
 	}
+	ours := func() (float64, error) { return d.closed(ctx, d.ours, d.oursPID, &d.oursCPU) }
 	var err error
-	d.peak, err = duel.Alternate(d.rounds, func() (float64, error) {
-		return d.closed(ctx, d.ours, d.oursPID, &d.oursCPU)
-	}, func() (float64, error) {
+	d.peak, err = duel.Alternate(d.rounds, ours, func() (float64, error) {
 		return d.closed(ctx, d.theirs, d.theirsPID, &d.theirsCPU)
+	})
+	if err != nil {
+		return err
+	}
+	d.peakPlain, err = duel.Alternate(d.rounds, ours, func() (float64, error) {
+		return d.closed(ctx, d.plain, d.theirsPID, &d.plainCPU)
 	})
 	if err != nil {
 		return err
@@ -199,23 +218,24 @@ func quantilesOf(took []time.Duration) quantiles {
 	return quantiles{at(0.5), at(0.95), at(0.99)}
 }
 
-// equal asks both with every row and compares the scores.
+// equal asks every side with every row and compares the scores.
 func (d *contest) equal() error {
-	ours, theirs := make([]float64, d.bodies), make([]float64, d.bodies)
-	for _, side := range []struct {
-		t      *target
-		scores []float64
-	}{{d.ours, ours}, {d.theirs, theirs}} {
-		if err := side.t.scores(side.scores); err != nil {
+	ours := make([]float64, d.bodies)
+	if err := d.ours.scores(ours); err != nil {
+		return err
+	}
+	for _, t := range []*target{d.theirs, d.plain} {
+		theirs := make([]float64, d.bodies)
+		if err := t.scores(theirs); err != nil {
 			return err
 		}
-	}
-	for i := range ours {
-		if !(math.Abs(ours[i]-theirs[i]) <= tolerance) {
-			return fmt.Errorf("row %d: leat says %v, the peer %v", i, ours[i], theirs[i])
+		for i := range ours {
+			if !(math.Abs(ours[i]-theirs[i]) <= tolerance) {
+				return fmt.Errorf("row %d: leat says %v, %s %v", i, ours[i], t.name, theirs[i])
+			}
 		}
 	}
-	fmt.Fprintf(os.Stderr, "%d answers are equal to %g\n", len(ours), tolerance)
+	fmt.Fprintf(os.Stderr, "%d answers of each side are equal to %g\n", len(ours), tolerance)
 	return nil
 }
 
@@ -260,12 +280,13 @@ func dropped(url string) (string, error) {
 }
 
 func (d *contest) report(records string) error {
-	ratio, least, most := d.peak.Speedup()
+	own := 1e6 * duel.Median(d.oursCPU)
 	figures := []result.Figure{
-		result.Figure{Name: "throughput over FastAPI's", Value: ratio, Unit: "×", Least: least, Most: most}.AtLeast(15),
-		{Name: "peak", Value: d.oursPeak, Unit: "answers/s", Peer: d.theirsPeak, Least: 1 / slices.Max(d.peak.Ours), Most: 1 / slices.Min(d.peak.Ours)},
-		{Name: "processor time of an answer", Value: 1e6 * duel.Median(d.oursCPU), Unit: "µs", Peer: 1e6 * duel.Median(d.theirsCPU),
-			Least: 1e6 * slices.Min(d.oursCPU), Most: 1e6 * slices.Max(d.oursCPU)},
+		speedup("throughput over FastAPI's, plain handler", d.peakPlain).AtLeast(15),
+		speedup("throughput over FastAPI's, tuned handler", d.peak).AtLeast(15),
+		peak("peak, beside the plain handler", d.peakPlain), peak("peak, beside the tuned handler", d.peak),
+		{Name: "processor time of an answer, plain", Value: own, Unit: "µs", Peer: 1e6 * duel.Median(d.plainCPU)},
+		{Name: "processor time of an answer, tuned", Value: own, Unit: "µs", Peer: 1e6 * duel.Median(d.theirsCPU)},
 	}
 	for _, part := range []struct {
 		name   string
@@ -286,6 +307,16 @@ func (d *contest) report(records string) error {
 	return result.Keep(result.Entry{Bench: "realtime", Figures: figures, Setup: fmt.Sprintf(
 		"one row of %d doubles, %d trees, %d connections, %d rounds of %.1f s, peer: FastAPI, uvicorn with uvloop and httptools, %d workers; records: %s",
 		d.columns, fixture.Trees, d.connections, d.rounds, d.seconds, d.workers, records)})
+}
+
+func speedup(name string, r duel.Result) result.Figure {
+	ratio, least, most := r.Speedup()
+	return result.Figure{Name: name, Value: ratio, Unit: "×", Least: least, Most: most}
+}
+
+func peak(name string, r duel.Result) result.Figure {
+	return result.Figure{Name: name, Value: 1 / duel.Median(r.Ours), Unit: "answers/s", Peer: 1 / duel.Median(r.Theirs),
+		Least: 1 / slices.Max(r.Ours), Most: 1 / slices.Min(r.Ours)}
 }
 
 func latency(name string, ours, theirs []quantiles, of func(quantiles) float64) result.Figure {
