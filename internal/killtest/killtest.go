@@ -73,6 +73,9 @@ type Case struct {
 	// Kills is how often the job is killed; the variable LEAT_KILLS says
 	// otherwise.
 	Kills int
+	// Between looks at the folder after each kill, while nobody works there:
+	// nothing may be visible that is not whole. It may be nil.
+	Between func(dir string) error
 	// Outcome describes what the job left behind, without anything that may
 	// differ between two runs.
 	Outcome func(dir string) (string, error)
@@ -110,6 +113,10 @@ func Survives(t *testing.T, c Case) {
 	}
 	t.Logf("%d kills in %d rounds", done, rounds)
 }
+
+// Asked tells whether the variable LEAT_KILLS asks for a long trial; a case may
+// then do more between two kills.
+func Asked() bool { return os.Getenv(killsVariable) != "" }
 
 func (c Case) kills(t *testing.T) int {
 	text := os.Getenv(killsVariable)
@@ -160,6 +167,12 @@ func (c Case) killed(t *testing.T, dir string, most int, delay func() time.Durat
 			return kills
 		}
 		kills++
+		if c.Between == nil {
+			continue
+		}
+		if err := c.Between(dir); err != nil {
+			t.Fatalf("after kill %d: %v", kills, err)
+		}
 	}
 	t.Fatalf("the job does not get on: killed %d times, not ended", kills)
 	return kills
