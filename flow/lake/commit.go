@@ -252,7 +252,11 @@ func (t *Table) write(ctx context.Context, r frame.Reader, c Commit) (_ *Table, 
 	if err != nil {
 		return nil, err
 	}
-	now, err := t.lake.Draft(ctx, t.name, append(t.Columns(), columns...))
+	fresh, err := missing(t.name, t.fields, columns)
+	if err != nil {
+		return nil, err
+	}
+	now, err := t.lake.Draft(ctx, t.name, append(t.Columns(), fresh...))
 	if err != nil {
 		return nil, err
 	}
