@@ -293,8 +293,8 @@ type Batch struct {
 	// To is lake://table, or a file or folder name that ends in .parquet or
 	// .csv.
 	To string `json:"to" spec:"required,location"`
-	// Keep lists input columns that are copied to the output; all of them
-	// when absent.
+	// Keep lists input columns that are copied to the output; the key, or the
+	// row's position, when absent.
 	Keep Names `json:"keep,omitempty"`
 	// Key is the column that identifies a row; its position when absent.
 	Key string `json:"key,omitempty"`

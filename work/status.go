@@ -34,17 +34,17 @@ func (s State) Ended() bool { return s == Succeeded || s == Failed || s == Cance
 // Status is what is known of a run.
 type Status struct {
 	ID      string          `json:"id"`
-	Kind    string          `json:"kind"`
-	Name    string          `json:"name"`
+	Kind    string          `json:"kind"` // ingest, pipeline or batch
+	Name    string          `json:"name"` // of the resource
 	State   State           `json:"state"`
-	Steps   []StepStatus    `json:"steps,omitempty"` // of Get, Watch and Wait
-	Input   json.RawMessage `json:"input,omitempty"`
-	Output  json.RawMessage `json:"output,omitempty"`
+	Steps   []StepStatus    `json:"steps,omitempty"`  // of Get, Watch and Wait
+	Input   json.RawMessage `json:"input,omitempty"`  // what the run was begun with
+	Output  json.RawMessage `json:"output,omitempty"` // what it returned
 	Error   *Failure        `json:"error,omitempty"`
 	Created time.Time       `json:"created"`
 	Started time.Time       `json:"started,omitzero"`
 	Ended   time.Time       `json:"ended,omitzero"`
-	By      string          `json:"by,omitempty"`
+	By      string          `json:"by,omitempty"` // who began it
 }
 
 // Err returns why the run did not succeed, as a fault of its own kind, or nil.
@@ -81,9 +81,9 @@ type StepStatus struct {
 	State     State          `json:"state"`
 	Started   time.Time      `json:"started,omitzero"`
 	Ended     time.Time      `json:"ended,omitzero"`
-	Attempts  int            `json:"attempts,omitempty"`
-	Error     *Failure       `json:"error,omitempty"` // also of the last attempt, while another is made
-	Parts     int            `json:"parts,omitempty"` // of a Parallel; 0 when not known any more
+	Attempts  int            `json:"attempts,omitempty"` // 1 and more: it was retried
+	Error     *Failure       `json:"error,omitempty"`    // also of the last attempt, while another is made
+	Parts     int            `json:"parts,omitempty"`    // of a Parallel; 0 when not known any more
 	PartsDone int            `json:"parts_done,omitempty"`
 	Progress  ProgressStatus `json:"progress,omitzero"`
 }

@@ -111,24 +111,24 @@ type Run struct {
 // Decision is one record as read back. Inputs, Features and Output are JSON
 // objects, nil where there is none.
 type Decision struct {
-	ID        string    `json:"id"`
-	At        time.Time `json:"at"`
-	Pattern   string    `json:"pattern"`
+	ID        string    `json:"id"`      // 26 letters and digits that sort by time
+	At        time.Time `json:"at"`      // when it was asked for
+	Pattern   string    `json:"pattern"` // realtime or batch
 	Endpoint  string    `json:"endpoint"`
-	Release   string    `json:"release"`
-	Variant   string    `json:"variant"`
+	Release   string    `json:"release"` // id of the release that decided
+	Variant   string    `json:"variant"` // arm of the release
 	Model     string    `json:"model"`
 	Version   int       `json:"version"`
-	Caller    string    `json:"caller"`
-	Key       string    `json:"key,omitempty"`
-	Run       string    `json:"run,omitempty"`
-	Inputs    []byte    `json:"-"`
-	Features  []byte    `json:"-"`
-	Output    []byte    `json:"-"`
-	Score     *float64  `json:"score,omitempty"`
-	Decision  string    `json:"decision,omitempty"`
-	Error     string    `json:"error,omitempty"`
-	LatencyUS int64     `json:"latency_us"`
+	Caller    string    `json:"caller"`             // name of the principal
+	Key       string    `json:"key,omitempty"`      // idempotency key or key of the row
+	Run       string    `json:"run,omitempty"`      // durable run that asked, if one did
+	Inputs    []byte    `json:"-"`                  // JSON, as asked
+	Features  []byte    `json:"-"`                  // JSON, as computed
+	Output    []byte    `json:"-"`                  // JSON, as answered
+	Score     *float64  `json:"score,omitempty"`    // of the positive class, or the predicted number
+	Decision  string    `json:"decision,omitempty"` // the endpoint's word for what to do
+	Error     string    `json:"error,omitempty"`    // why the row got no answer
+	LatencyUS int64     `json:"latency_us"`         // of the whole request, in microseconds
 	Cost      float64   `json:"cost,omitempty"`
 }
 

@@ -31,15 +31,15 @@ const MinRows = 200
 type Reading struct {
 	Monitor   string    `json:"monitor"`
 	Signal    string    `json:"signal"` // psi, missing or new
-	Column    string    `json:"column"`
+	Column    string    `json:"column"` // input, or prediction
 	Value     float64   `json:"value"`
 	Threshold float64   `json:"threshold"`
-	Fired     bool      `json:"fired"`
-	Rows      int64     `json:"rows"`
+	Fired     bool      `json:"fired"`            // the value is over the threshold
+	Rows      int64     `json:"rows"`             // that were looked at
 	Window    string    `json:"window,omitempty"` // of a batch: "10/10" is the last tenth
-	Start     time.Time `json:"start"`
+	Start     time.Time `json:"start"`            // of the rows looked at
 	End       time.Time `json:"end"`
-	Release   string    `json:"release"`
+	Release   string    `json:"release"` // whose training is compared with
 }
 
 // String says what was measured, in a sentence's part.

@@ -40,15 +40,15 @@ type Manifest struct {
 
 // Lineage says where a version came from.
 type Lineage struct {
-	Run      string             `json:"run,omitempty"`
-	Table    string             `json:"table,omitempty"`
+	Run      string             `json:"run,omitempty"`      // that trained it
+	Table    string             `json:"table,omitempty"`    // that it was trained on
 	Snapshot int64              `json:"snapshot,omitempty"` // of the table
-	Rows     int64              `json:"rows,omitempty"`
+	Rows     int64              `json:"rows,omitempty"`     // that training was handed
 	Features []string           `json:"features,omitempty"` // FeatureViews with the hash of their definition, name@hash
 	Label    string             `json:"label,omitempty"`
-	Split    string             `json:"split,omitempty"`
+	Split    string             `json:"split,omitempty"` // which rows were held out, in words
 	Trainer  string             `json:"trainer,omitempty"`
-	Params   map[string]float64 `json:"params,omitempty"`
+	Params   map[string]float64 `json:"params,omitempty"` // as used, defaults filled in
 	Seed     int64              `json:"seed,omitempty"`
 	Code     string             `json:"code,omitempty"` // revision of the project's repository
 	Leat     string             `json:"leat,omitempty"` // version of the program

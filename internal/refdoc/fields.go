@@ -1,8 +1,8 @@
 package refdoc
 
 import (
+	"cmp"
 	"go/ast"
-	"maps"
 	"reflect"
 	"strconv"
 	"strings"
@@ -37,12 +37,9 @@ func readStructs(root string) (structs, error) {
 	}
 	for name, inner := range embeds {
 		for _, from := range inner {
-			own := all[name]
-			all[name] = maps.Clone(all[from])
-			if all[name] == nil {
-				all[name] = map[string]string{}
+			for field, words := range all[from] {
+				all[name][field] = cmp.Or(all[name][field], words)
 			}
-			maps.Copy(all[name], own)
 		}
 	}
 	return all, nil
@@ -83,10 +80,14 @@ func jsonName(f *ast.Field, name string) string {
 	if err != nil {
 		return name
 	}
-	if first, _, _ := strings.Cut(reflect.StructTag(tag).Get("json"), ","); first != "" {
+	switch first, _, _ := strings.Cut(reflect.StructTag(tag).Get("json"), ","); first {
+	case "":
+		return name
+	case "-": // written by whoever embeds the struct
+		return strings.ToLower(name)
+	default:
 		return first
 	}
-	return name
 }
 
 // embedded names the structs whose fields a struct takes over.

@@ -32,6 +32,7 @@ func Pages() []Page {
 		{"trainers.md", trainersPage},
 		{"metrics.md", metricsPage},
 		{"measures.md", measuresPage},
+		{"tables.md", tablesPage},
 	}
 }
 

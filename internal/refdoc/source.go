@@ -16,6 +16,7 @@ import (
 // file is a parsed source file.
 type file struct {
 	name   string // below the root, with slashes
+	set    *token.FileSet
 	parsed *ast.File
 }
 
@@ -27,12 +28,13 @@ func sources(root string, folders ...string) ([]file, error) {
 			if err != nil || e.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 				return err
 			}
-			parsed, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.SkipObjectResolution)
+			set := token.NewFileSet()
+			parsed, err := parser.ParseFile(set, name, nil, parser.ParseComments|parser.SkipObjectResolution)
 			if err != nil {
 				return err
 			}
 			below, err := filepath.Rel(root, name)
-			all = append(all, file{filepath.ToSlash(below), parsed})
+			all = append(all, file{filepath.ToSlash(below), set, parsed})
 			return err
 		})
 		if err != nil {

@@ -19,7 +19,7 @@ type Table struct {
 	Name     string   `json:"name"`
 	Columns  []Column `json:"columns"`
 	Rows     int64    `json:"rows"`
-	Snapshot int64    `json:"snapshot"`
+	Snapshot int64    `json:"snapshot"` // the newest
 }
 
 // Result is the answer of a SQL query: rows of values in the order of the

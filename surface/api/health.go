@@ -12,10 +12,10 @@ import (
 
 // Check is one finding of the doctor.
 type Check struct {
-	Name string `json:"name"`
+	Name string `json:"name"` // part of the server, or an endpoint
 	OK   bool   `json:"ok"`
 	Note string `json:"note,omitempty"`
-	Hint string `json:"hint,omitempty"`
+	Hint string `json:"hint,omitempty"` // what to do when it is not well
 }
 
 // Status is what a server says of itself.

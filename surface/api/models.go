@@ -129,8 +129,8 @@ func (a *API) onnx(ctx context.Context, name, ref string) (Document, error) {
 // EndpointDetail is an endpoint with what it serves.
 type EndpointDetail struct {
 	Name    string          `json:"name"`
-	Release *deploy.Release `json:"release,omitempty"`
-	Inputs  []model.Field   `json:"inputs,omitempty"`
+	Release *deploy.Release `json:"release,omitempty"` // live now
+	Inputs  []model.Field   `json:"inputs,omitempty"`  // columns that every row names
 	Outputs []Column        `json:"outputs,omitempty"`
 	Problem string          `json:"problem,omitempty"` // why it does not serve
 }
