@@ -25,8 +25,7 @@
 //     knows.
 //
 // A batch's decisions are recorded by reference. The table that a run writes
-// has a decision id for each row and the release in its snapshot's summary:
-// it is the record, and copying a million rows of it here would say nothing
+// has the id of the decision and of the release in each row: it is the record, and copying a million rows of it here would say nothing
 // new. The run as a whole is one record (Writer.Run), with its id, release,
 // input and output snapshot and counts.
 package record
