@@ -25,9 +25,10 @@
 //     knows.
 //
 // A batch's decisions are recorded by reference. The table that a run writes
-// has the id of the decision and of the release in each row: it is the record, and copying a million rows of it here would say nothing
-// new. The run as a whole is one record (Writer.Run), with its id, release,
-// input and output snapshot and counts.
+// has the id of the decision and of the release in each row: it is the record,
+// and copying a million rows of it here would say nothing new. The run as a
+// whole is one record (Writer.Run), with its id, release, input and output
+// snapshot and counts.
 package record
 
 import (
