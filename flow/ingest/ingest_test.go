@@ -216,6 +216,10 @@ func TestAWiderValueStartsAnew(t *testing.T) {
 	if types(got.Columns) != "n:double d:date t:timestamp mixed:int" || got.Rows != 900_001 || len(got.Widened) != 3 {
 		t.Fatalf("%s, %d rows, widened %v", types(got.Columns), got.Rows, got.Widened)
 	}
+	left, err := filepath.Glob(filepath.Join(h.dir, "warehouse", "*", "a", "data", "*"))
+	if err != nil || len(left) != 1 {
+		t.Fatalf("the first pass left files behind: %v, %v", left, err)
+	}
 	if d := h.column(t, "a", "d"); d[len(d)-1] != "2011-01-31" || d[1] != "2011-02-02" {
 		t.Fatalf("dates end with %s", d[len(d)-1])
 	}

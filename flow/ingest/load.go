@@ -152,13 +152,13 @@ func (l *load) finish(ctx context.Context) error {
 	return l.bad.finish(ctx)
 }
 
-// abort throws away what is being written. Finished files stay invisible and
-// are cleaned up by their age.
+// abort throws away what was written.
 func (l *load) abort() {
 	if l.part != nil {
 		l.part.Abort()
 		l.part = nil
 	}
+	l.target.Discard()
 	l.bad.abort()
 }
 

@@ -52,6 +52,8 @@ func (t *tallyTable) Commit(context.Context, []string, Commit) (int64, error) {
 	return 1, nil
 }
 
+func (t *tallyTable) Discard() { t.staged = 0 }
+
 type tallyPart struct {
 	table *tallyTable
 	rows  int64

@@ -156,6 +156,9 @@ func (q *quarantine) abort() {
 		q.part.Abort()
 		q.part = nil
 	}
+	if q.target != nil {
+		q.target.Discard()
+	}
 }
 
 func partName(stem string, part int) string { return fmt.Sprintf("%s-%06d", stem, part) }

@@ -35,6 +35,8 @@ type Target interface {
 	// Commit makes staged files visible, all at once, and returns the
 	// snapshot. The same ID again does nothing.
 	Commit(ctx context.Context, paths []string, c Commit) (snapshot int64, err error)
+	// Discard throws away what was staged. After Commit it does nothing.
+	Discard()
 }
 
 // Part is a staged file that is being written.

@@ -96,7 +96,11 @@ func storeFault(err error, format string, args ...any) error {
 	if kind == fault.Internal {
 		kind = storeKind(err)
 	}
-	return fault.Wrap(err, kind, format, args...)
+	wrapped := fault.New(kind, format, args...).Because(err)
+	if kind == fault.Full && fault.HintOf(err) == "" {
+		return wrapped.Hint("free space on the device of the warehouse or the catalog; nothing was committed")
+	}
+	return wrapped
 }
 
 // sqliteFull is SQLite's result code for a database that cannot grow.

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"context"
+	"os"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
@@ -54,20 +55,25 @@ func (s sink) Draft(ctx context.Context, table string, columns []frame.Column) (
 	if err != nil {
 		return nil, err
 	}
-	return target{t}, nil
+	return &target{table: t}, nil
 }
 
-type target struct{ table *Table }
+type target struct {
+	table *Table
+	fresh []string // staged by this target, and by nobody before
+}
 
-func (t target) Stage(ctx context.Context, name string) (ingest.Part, error) {
+func (t *target) Stage(ctx context.Context, name string) (ingest.Part, error) {
 	w, err := t.table.Stage(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return part{w}, nil
+	return part{w, t}, nil
 }
 
-func (t target) Commit(ctx context.Context, paths []string, c ingest.Commit) (int64, error) {
+func (t *target) Commit(ctx context.Context, paths []string, c ingest.Commit) (int64, error) {
+	// From here on the files may be part of the table, whatever comes back.
+	t.fresh = nil
 	after, err := t.table.CommitFiles(ctx, paths, Commit{ID: c.ID, Replace: c.Replace, Summary: c.Summary})
 	if err != nil {
 		return 0, err
@@ -75,9 +81,24 @@ func (t target) Commit(ctx context.Context, paths []string, c ingest.Commit) (in
 	return after.Snapshot(), nil
 }
 
-type part struct{ *Writer }
+// Discard removes what was staged and not handed to Commit. What it cannot
+// remove, Clean does.
+func (t *target) Discard() {
+	for _, f := range t.fresh {
+		_ = os.Remove(f)
+	}
+	t.fresh = nil
+}
+
+type part struct {
+	*Writer
+	target *target
+}
 
 func (p part) Finish(ctx context.Context) (string, error) {
 	f, err := p.Writer.Finish(ctx)
+	if p.fresh {
+		p.target.fresh = append(p.target.fresh, f.Path)
+	}
 	return f.Path, err
 }

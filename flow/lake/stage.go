@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path"
@@ -47,6 +48,7 @@ type Writer struct {
 	parquet *pqarrow.FileWriter
 	rows    int64
 	done    bool
+	fresh   bool // no file had its name before
 }
 
 // Stage begins a data file. Its name will be the given one and the SHA-256 of
@@ -168,22 +170,24 @@ func (w *Writer) place(ctx context.Context) (string, error) {
 	name := w.stem + "-" + hex.EncodeToString(w.digest.Sum(nil)) + ".parquet"
 	if w.table.lake.local {
 		target := filepath.Join(localPath(w.table.location), "data", name)
+		_, missing := os.Lstat(target)
+		w.fresh = errors.Is(missing, fs.ErrNotExist)
 		if err := os.Rename(w.temp.Name(), target); err != nil {
 			return "", err
 		}
 		w.done = true
 		return target, errors.Join(w.temp.Close(), syncDir(filepath.Dir(target)))
 	}
-	fs, err := w.table.fs(ctx)
+	files, err := w.table.fs(ctx)
 	if err != nil {
 		return "", err
 	}
 	target := w.table.location + "/data/" + name
-	return target, upload(fs, target, w.temp)
+	return target, upload(files, target, w.temp)
 }
 
-func upload(fs icebergio.IO, target string, from *os.File) error {
-	writable, ok := fs.(icebergio.WriteFileIO)
+func upload(files icebergio.IO, target string, from *os.File) error {
+	writable, ok := files.(icebergio.WriteFileIO)
 	if !ok {
 		return fault.New(fault.Unsupported, "the warehouse cannot be written to")
 	}
