@@ -32,6 +32,11 @@ func (a *App) openBackground(ctx context.Context) (func(context.Context) error, 
 			a.log.Error("releases are not followed any more", "error", err)
 		}
 	})
+	a.loops.Go(func() { // what a crash left in the log and in the lake is then only in the lake
+		if err := a.compactRecords(a.life); err != nil && a.life.Err() == nil {
+			a.log.Error("decisions stay in the log", "error", err)
+		}
+	})
 	a.every(compactRecords, a.compactRecords)
 	a.every(maintainLake, a.maintain)
 	return a.stopBackground, nil

@@ -30,7 +30,7 @@ func (a *App) openServer(ctx context.Context) (func(context.Context) error, erro
 		Signals: a.signals, Keys: a.keys, Checks: a.checks,
 	})
 	oip.Register(s, oip.Services{Version: Version, Scoring: scoring, Endpoints: endpoints{a}})
-	s.Handle("GET /metrics", a.tel.Handler())
+	s.Handle("GET /metrics", api.Guarded("metrics", a.tel.Handler()))
 	a.client, err = client.New("http://localhost", client.Options{Transport: within{s.Handler()}})
 	if err != nil || a.config.Silent {
 		return nil, err

@@ -73,7 +73,7 @@ func TestKilledBatch(t *testing.T) {
 
 // TestKilledPipeline: from files to scored rows, with everything between.
 func TestKilledPipeline(t *testing.T) {
-	killtest.Survives(t, killtest.Case{Job: "pipeline", Kills: 4, Outcome: outcome, Between: whole(manyRows()/10), Prepare: func(dir string) error {
+	killtest.Survives(t, killtest.Case{Job: "pipeline", Kills: 4, Outcome: outcome, Between: whole(manyRows() / 10), Prepare: func(dir string) error {
 		return makeProject(dir, manyRows()/10)
 	}})
 }

@@ -35,7 +35,9 @@ const (
 	Knowledge Pattern = "knowledge"
 )
 
-// Request asks for decisions on rows. The deadline is that of the context.
+// Request asks for decisions on rows. The deadline is that of the context. The
+// rows, and arrays of them, are used again once Decide has returned: who is
+// shown them on the way keeps copies.
 type Request struct {
 	Principal identity.Principal
 	Pattern   Pattern

@@ -8,17 +8,25 @@ import (
 	"github.com/leat-ai/leat/model"
 )
 
+// The schemas of what PredictionOf returns: always the same two, so that who
+// sees many of them can tell them by their address.
+var (
+	scoreSchema = predictionSchema(frame.Double)
+	labelSchema = predictionSchema(frame.String)
+)
+
+func predictionSchema(t frame.Type) *arrow.Schema {
+	return frame.SchemaOf([]frame.Column{{Name: Prediction, Type: t}})
+}
+
 // PredictionOf returns a batch with the one column Prediction taken from what
 // a model gave, or nil when the outputs have none. The caller releases it.
 func PredictionOf(outputs frame.Batch) frame.Batch {
-	at := frame.Index(outputs.Schema(), model.ScoreColumn)
-	if at < 0 {
-		at = frame.Index(outputs.Schema(), model.LabelColumn)
+	if at := frame.Index(outputs.Schema(), model.ScoreColumn); at >= 0 && outputs.Column(at).DataType().ID() == arrow.FLOAT64 {
+		return array.NewRecordBatch(scoreSchema, []arrow.Array{outputs.Column(at)}, outputs.NumRows())
 	}
-	if at < 0 {
-		return nil
+	if at := frame.Index(outputs.Schema(), model.LabelColumn); at >= 0 && outputs.Column(at).DataType().ID() == arrow.STRING {
+		return array.NewRecordBatch(labelSchema, []arrow.Array{outputs.Column(at)}, outputs.NumRows())
 	}
-	col := outputs.Column(at)
-	schema := arrow.NewSchema([]arrow.Field{{Name: Prediction, Type: col.DataType(), Nullable: true}}, nil)
-	return array.NewRecordBatch(schema, []arrow.Array{col}, outputs.NumRows())
+	return nil
 }

@@ -105,7 +105,7 @@ func (s *Service) score(ctx context.Context, c Call, dst []byte) ([]byte, error)
 		return dst, err
 	}
 	defer rows.Release()
-	answer, err := s.decide(ctx, path, c, rows)
+	answer, err := s.decide(ctx, path, c, rows.Batch)
 	if err != nil {
 		return dst, err
 	}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -23,16 +24,20 @@ import (
 // ReadRows reads JSON rows into a batch with one column for each input of the
 // layout, in their order. Every row must name every input; null stands for a value that
 // is not known. Other columns of a row are passed over. The caller releases
-// the batch.
+// them.
 //
 // A missing column, a value of the wrong type, more than maxRows rows and
 // anything that is not strict JSON (RFC 8259, and no name twice in an object)
 // is an Invalid or TooLarge fault that says which row and column.
-func ReadRows(body []byte, l *Layout, maxRows int) (frame.Batch, error) {
-	if b, ok := l.readPlain(body, maxRows); ok {
-		return b, nil
+func ReadRows(body []byte, l *Layout, maxRows int) (Rows, error) {
+	if r, ok := l.readSingle(body); ok {
+		return r, nil
 	}
-	return l.readAny(body, maxRows)
+	if b, ok := l.readPlain(body, maxRows); ok {
+		return Rows{Batch: b}, nil
+	}
+	b, err := l.readAny(body, maxRows)
+	return Rows{Batch: b}, err
 }
 
 // readAny reads whatever is JSON, and explains whatever is not.
@@ -51,6 +56,9 @@ type Layout struct {
 	inputs []model.Field
 	schema *arrow.Schema
 	byName map[string]int
+	// singles are rows that wait to be used again; without a New function when
+	// the layout has a column that only the general way reads.
+	singles sync.Pool
 }
 
 // NewLayout prepares reading rows of a path's inputs. schema may be nil; the
@@ -64,6 +72,9 @@ func NewLayout(inputs []model.Field, schema *arrow.Schema) *Layout {
 	}
 	if l.schema == nil {
 		l.schema = arrow.NewSchema(fields, nil)
+	}
+	if newSingle(l) != nil {
+		l.singles.New = func() any { return newSingle(l) }
 	}
 	return l
 }

@@ -181,6 +181,17 @@ func allowed(ctx context.Context, verb, name string) (identity.Principal, error)
 	return p, nil
 }
 
+// Guarded lets only those reach a handler who may read something of a name.
+func Guarded(name string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := allowed(r.Context(), verbRead, name); err != nil {
+			server.WriteProblem(w, err)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // Body is the answer of an operation.
 type Body[T any] struct{ Body T }
 

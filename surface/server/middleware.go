@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/base/telemetry"
 	"github.com/leat-ai/leat/guard/identity"
 )
 
@@ -91,6 +92,10 @@ var classes = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
 // counted counts requests by the class of their status.
 func (s *Server) counted(next http.Handler) http.Handler {
+	var requests [len(classes)]telemetry.BoundCounter
+	for i, class := range classes {
+		requests[i] = s.requests.With(class)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(sw, r)
@@ -98,7 +103,7 @@ func (s *Server) counted(next http.Handler) http.Handler {
 		if class >= len(classes) {
 			class = 0
 		}
-		s.requests.Add(1, classes[class])
+		requests[class].Add(1)
 	})
 }
 

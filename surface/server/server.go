@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,6 +103,7 @@ type Server struct {
 	keys     Authenticator
 	tel      *telemetry.Telemetry
 	mux      *http.ServeMux
+	routes   []Route
 	http     *http.Server
 	listener net.Listener
 	requests telemetry.Counter
@@ -127,13 +129,29 @@ func New(c Config, keys Authenticator, tel *telemetry.Telemetry) (*Server, error
 	return s, nil
 }
 
+// Route is a registered route.
+type Route struct {
+	Pattern string // in the pattern language of net/http
+	Open    bool   // anybody may call it, without a key
+}
+
+// Routes lists what was registered, in that order: the whole of what the
+// server can be asked.
+func (s *Server) Routes() []Route { return slices.Clone(s.routes) }
+
 // Handle registers a route that asks for a principal, in the pattern language
 // of net/http.
-func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, s.authenticated(h)) }
+func (s *Server) Handle(pattern string, h http.Handler) {
+	s.routes = append(s.routes, Route{Pattern: pattern})
+	s.mux.Handle(pattern, s.authenticated(h))
+}
 
 // HandleOpen registers a route that anybody may call: health, and nothing
 // that tells of data.
-func (s *Server) HandleOpen(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
+func (s *Server) HandleOpen(pattern string, h http.Handler) {
+	s.routes = append(s.routes, Route{Pattern: pattern, Open: true})
+	s.mux.Handle(pattern, h)
+}
 
 // Handler is the whole server as a handler, for tests and in-process clients.
 func (s *Server) Handler() http.Handler {

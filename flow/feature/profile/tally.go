@@ -4,6 +4,7 @@ import (
 	"math"
 	"sort"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -15,7 +16,17 @@ type Tally struct {
 	Rows    int64         `json:"rows"`
 	Columns []ColumnTally `json:"columns"` // in the order of the profile's
 	scratch []float64
+	places  []places // where the columns were in the batches of the last Add
 }
+
+// places is where a profile's columns are in batches of certain schemas.
+type places struct {
+	schemas []*arrow.Schema
+	at      []place // by column of the profile
+}
+
+// place is a batch, or -1, and a column of it.
+type place struct{ batch, column int }
 
 // ColumnTally counts one column: its last count is that of values in no bin
 // of the profile's (for a text, a value that the profile does not name).
@@ -85,28 +96,64 @@ func (t *Tally) Add(p *Profile, batches ...frame.Batch) error {
 		return nil
 	}
 	rows := batches[0].NumRows()
+	for _, b := range batches {
+		if b.NumRows() != rows {
+			return fault.New(fault.Internal, "batches of %d and %d rows do not stand side by side", rows, b.NumRows())
+		}
+	}
 	t.Rows += rows
-	for i := range p.Columns {
-		if err := t.addColumn(i, p.Columns[i].Name, rows, batches); err != nil {
+	for i, at := range t.placesIn(p, batches) {
+		if at.batch < 0 {
+			t.Columns[i].Missing += rows
+			continue
+		}
+		if err := t.count(&t.Columns[i], batches[at.batch], at.column); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *Tally) addColumn(i int, name string, rows int64, batches []frame.Batch) error {
-	for _, b := range batches {
-		at := frame.Index(b.Schema(), name)
-		if at < 0 {
-			continue
+// maxPlaces bounds how many shapes of batches are remembered.
+const maxPlaces = 8
+
+// placesIn finds the profile's columns in batches. In the serving path all
+// batches of a release have the same schemas, and finding is remembering.
+func (t *Tally) placesIn(p *Profile, batches []frame.Batch) []place {
+	for _, known := range t.places {
+		if known.fits(batches) {
+			return known.at
 		}
-		if b.NumRows() != rows {
-			return fault.New(fault.Internal, "batches of %d and %d rows do not stand side by side", rows, b.NumRows())
-		}
-		return t.count(&t.Columns[i], b, at)
 	}
-	t.Columns[i].Missing += rows
-	return nil
+	found := places{at: make([]place, len(p.Columns))}
+	for _, b := range batches {
+		found.schemas = append(found.schemas, b.Schema())
+	}
+	for i := range p.Columns {
+		found.at[i] = place{batch: -1}
+		for j, schema := range found.schemas {
+			if at := frame.Index(schema, p.Columns[i].Name); at >= 0 {
+				found.at[i] = place{j, at}
+				break
+			}
+		}
+	}
+	if len(t.places) < maxPlaces {
+		t.places = append(t.places, found)
+	}
+	return found.at
+}
+
+func (p places) fits(batches []frame.Batch) bool {
+	if len(p.schemas) != len(batches) {
+		return false
+	}
+	for i, b := range batches {
+		if b.Schema() != p.schemas[i] {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *Tally) count(c *ColumnTally, b frame.Batch, at int) error {

@@ -189,6 +189,10 @@ func (o surface) infer(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer held.Close()
 	path := held.Path()
+	p, _ := identity.From(r.Context())
+	if err := held.Permit(p); err != nil { // before a body is read for them
+		return err
+	}
 	if err := sameVersion(r, path); err != nil {
 		return err
 	}
@@ -201,7 +205,6 @@ func (o surface) infer(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer rows.Release()
-	p, _ := identity.From(r.Context())
 	scored, err := o.Scoring.Decide(r.Context(), held, realtime.Call{Endpoint: r.PathValue("model"), Principal: p, Received: received}, rows)
 	if err != nil {
 		return err
