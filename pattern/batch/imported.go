@@ -137,6 +137,13 @@ func (t *importTable) Commit(_ context.Context, paths []string, _ ingest.Commit)
 	return 1, nil
 }
 
+// Discard throws away the folder of a table that ingest gave up.
+func (t *importTable) Discard() {
+	if t.committed == nil {
+		_ = os.RemoveAll(t.staging.dir()) // the run's scratch folder goes with its end anyway
+	}
+}
+
 type importPart struct{ *stagedPart }
 
 func (p *importPart) Rows() int64 { return p.count }
