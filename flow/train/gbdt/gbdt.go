@@ -6,7 +6,7 @@
 // call, Parameters what can be set.
 //
 // A training goes through these files: params.go checks the settings, bins.go
-// cuts every column into at most 255 bins (sort.go), objective.go gives the derivatives
+// cuts every column into at most 255 bins, objective.go gives the derivatives
 // of the loss, histogram.go makes whole numbers of them and sums them by bin,
 // split.go finds a leaf's best question, grow.go and rows.go grow a tree leaf
 // by leaf, and export.go turns bins back into thresholds.

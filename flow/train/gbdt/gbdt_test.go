@@ -8,12 +8,14 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/flow/train"
 	"github.com/leat-ai/leat/model"
 	"github.com/leat-ai/leat/model/encode"
+	"github.com/leat-ai/leat/model/modeltest"
 	"github.com/leat-ai/leat/model/tree"
 )
 
@@ -149,6 +151,23 @@ func TestModelAnswersAsItWasTrained(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestTrainedModelsConform(t *testing.T) {
+	for _, task := range []model.Task{model.Binary, model.Multiclass, model.Regression} {
+		t.Run(string(task), func(t *testing.T) {
+			a := fit(t, made(3000, task, 15), train.Params{Values: values{"trees": 10}})
+			files := fstest.MapFS{}
+			for name, data := range a.Files {
+				files[name] = &fstest.MapFile{Data: data}
+			}
+			loaded, err := tree.Format{}.Load(t.Context(), files)
+			if err != nil {
+				t.Fatalf("the artifact does not load: %v", err)
+			}
+			modeltest.Run(t, loaded)
+		})
 	}
 }
 
