@@ -45,9 +45,6 @@ func parseInt(s []byte) (int64, bool) {
 	return v, true
 }
 
-// powersOfTen are exact as doubles.
-var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
-
 // parseDouble reads a decimal number. Up to 15 digits without an exponent are
 // computed here, exactly as the library would: an integer below 2^53 divided
 // by an exact power of ten is rounded once.
@@ -79,7 +76,7 @@ func parseDouble(s []byte) (float64, bool) {
 	if digits == 0 {
 		return 0, false
 	}
-	v := float64(mantissa) / powersOfTen[decimals]
+	v := float64(mantissa) / math.Pow10(decimals)
 	if negative {
 		v = -v
 	}

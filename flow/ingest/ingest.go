@@ -17,6 +17,27 @@
 //     value that needs a wider type starts the reading anew with that type,
 //     instead of bending or dropping the value.
 //   - Memory is bounded whatever the input says of itself.
+//
+// # How text is read
+//
+// A CSV file is UTF-8 (or latin1, by the option encoding) with rows that end
+// in LF or CRLF. Its delimiter is found out among comma, semicolon, tab and
+// bar. Quotes open only at the beginning of a cell and are doubled inside; a
+// row whose quotes or number of cells do not fit is quarantined. Spaces around
+// a cell without quotes are no part of it. An empty cell without quotes is
+// missing, or what the source's null: lists; in columns of numbers, times and
+// bools also "NA", "N/A", "NaN", "null", "None", "?", "-", "." and \N.
+//
+// A type is chosen when all values of the sample have it but a hundredth,
+// from a hundred values on: dirt is put aside, a mixture is text. Whole
+// numbers with leading zeros or more than 64 bits are text, because they are
+// names. Dates are written 2011-01-31, 1/31/2011, 31/1/2011 or 31.1.2011; of
+// the two orders with slashes the first is meant until a value speaks against
+// it. Times are ISO 8601 or such a date with a time of day; without a zone
+// they are UTC.
+//
+// A JSON line is an object; nested values become JSON text. Empty lines are
+// no rows.
 package ingest
 
 import (

@@ -23,6 +23,8 @@ import (
 // could leave a committed row of the catalog that points to an empty metadata
 // file. It replaces a factory in Iceberg's registry of file systems, which is
 // global; once is enough, and other users of it only gain the flush.
+//
+//nolint:gochecknoglobals // it sets up a registry that is global itself
 var useDurableFiles = sync.OnceFunc(func() {
 	icebergio.Unregister("file")
 	icebergio.Register("file", func(context.Context, *url.URL, map[string]string) (icebergio.IO, error) {
