@@ -28,7 +28,8 @@ type compiled struct {
 
 	descents []descent
 	nodes    []node
-	views    []view // the values that nodes look at; views[0] is a constant
+	views    []view // of numbers, for nodes to look at
+	values   int    // how many values of a row nodes look at: a constant, sets, views
 }
 
 // numberColumn asks all questions of one numeric column.
@@ -46,6 +47,8 @@ type setColumn struct {
 	categories int
 	first      int // question
 	questions  []setQuestion
+	view       int       // where the answers go that nodes look at
+	table      []float64 // those answers by bucket; nil when it would be too large
 }
 
 // setQuestion is answered by the rows of members, or by all others when the

@@ -12,7 +12,7 @@ import (
 const lanes = 8
 
 // node is a split or a leaf. value[input] <= at leads to the node next, any
-// other value to the one behind it. A leaf looks at views[0], which is -Inf
+// other value to the one behind it. A leaf looks at value[0], which is -Inf
 // and so always leads to next, the leaf itself; at is then its value.
 type node struct {
 	at    float64
@@ -20,12 +20,13 @@ type node struct {
 	next  uint32
 }
 
-// view is a value made of a row for nodes to compare: what a split does with
-// missing values or sets is settled here, once for all splits that share it.
+// view is a number of a row as nodes compare it: what a split does with missing
+// values is settled here, once for all splits that share it. The views of
+// sets, 0 for left and 1 for right, are settled by setColumn.
 type view struct {
 	column      int
-	question    *setQuestion // nil for a number
 	missingLeft bool
+	at          int // where its value goes
 }
 
 // descent is lanes trees, or fewer at the end of the ensemble.
@@ -37,28 +38,27 @@ type descent struct {
 }
 
 func (c *compiled) descend(d *Definition, ids map[key]int) {
-	c.views = []view{{}}
-	inputs := make(map[int]uint32) // of set questions
+	c.values = 1 // the constant
+	sets := make(map[int]*setColumn)
 	for i := range c.sets {
 		s := &c.sets[i]
-		for j := range s.questions {
-			inputs[s.first+j] = uint32(len(c.views))
-			c.views = append(c.views, view{column: s.column, question: &s.questions[j]})
-		}
+		sets[s.column], s.view = s, c.values
+		c.values += len(s.questions)
 	}
+	c.tabulate()
 	numbers := make(map[view]uint32)
 	input := func(s *Split) uint32 {
 		if s.Set != nil {
-			return inputs[ids[keyOf(s)]]
+			set := sets[s.Column]
+			return uint32(set.view + ids[keyOf(s)] - set.first)
 		}
 		v := view{column: s.Column, missingLeft: s.MissingLeft}
-		at, known := numbers[v]
-		if !known {
-			at = uint32(len(c.views))
-			numbers[v] = at
-			c.views = append(c.views, v)
+		if _, known := numbers[v]; !known {
+			numbers[v] = uint32(c.values)
+			c.views = append(c.views, view{column: s.Column, missingLeft: s.MissingLeft, at: c.values})
+			c.values++
 		}
-		return at
+		return numbers[v]
 	}
 	for t := range d.Trees {
 		if t%lanes == 0 {
@@ -112,25 +112,65 @@ func (c *compiled) layOut(t *Tree, input func(*Split) uint32) (depth int) {
 	return depth
 }
 
-// look fills values with what the nodes compare of one row.
-func (c *compiled) look(values []float64, columns [][]float64, row int) {
-	values[0] = math.Inf(-1)
-	for i := 1; i < len(c.views); i++ {
-		v := &c.views[i]
-		x := columns[v.column][row]
-		switch {
-		case v.question != nil && v.question.left(x):
-			x = 0
-		case v.question != nil:
-			x = 1
-		case v.missingLeft && x != x:
-			x = math.Inf(-1)
+// tableValues bounds the tables of all set columns together, 8 MiB.
+const tableValues = 1 << 20
+
+// tabulate works the views of set columns out for every bucket, so that a row
+// needs one copy for each of its columns. Columns beyond the bound go without.
+func (c *compiled) tabulate() {
+	room := tableValues
+	for i := range c.sets {
+		s := &c.sets[i]
+		n := len(s.questions)
+		size := (s.categories + 2) * n
+		if size > room {
+			continue
 		}
-		values[i] = x
+		room -= size
+		s.table = make([]float64, 0, size)
+		for code := range s.categories + 1 {
+			s.table = s.appendViews(s.table, float64(code))
+		}
+		s.table = s.appendViews(s.table, math.NaN())
 	}
 }
 
-// sumRow computes the sums of one row. values has room for all views.
+// appendViews appends 0 for every question that x answers by left, and 1 for
+// right.
+func (s *setColumn) appendViews(to []float64, x float64) []float64 {
+	for i := range s.questions {
+		right := 1.0
+		if s.questions[i].left(x) {
+			right = 0
+		}
+		to = append(to, right)
+	}
+	return to
+}
+
+// look fills values with what the nodes compare of one row.
+func (c *compiled) look(values []float64, columns [][]float64, row int) {
+	values[0] = math.Inf(-1)
+	for i := range c.sets {
+		s := &c.sets[i]
+		x, n := columns[s.column][row], len(s.questions)
+		if s.table == nil {
+			s.appendViews(values[s.view:s.view], x)
+			continue
+		}
+		copy(values[s.view:], s.table[s.bucket(x)*n:][:n])
+	}
+	for i := range c.views {
+		v := &c.views[i]
+		x := columns[v.column][row]
+		if v.missingLeft && x != x {
+			x = math.Inf(-1)
+		}
+		values[v.at] = x
+	}
+}
+
+// sumRow computes the sums of one row. values has room for c.values.
 func (c *compiled) sumRow(values []float64, columns, sums [][]float64, row int) {
 	c.look(values, columns, row)
 	for k := range sums {

@@ -17,7 +17,7 @@ func (c *compiled) sum(m *engine, columns, sums [][]float64) {
 		from = to
 	}
 	if from < rows && m.values == nil {
-		m.values = make([]float64, len(c.views))
+		m.values = make([]float64, c.values)
 	}
 	for ; from < rows; from++ {
 		c.sumRow(m.values, columns, sums, from)

@@ -17,7 +17,7 @@ const (
 	maxPlanes = 8
 	// sliceFrom is the number of rows from which a block is faster than
 	// descending row by row.
-	sliceFrom = 13
+	sliceFrom = 7
 )
 
 type slicedTree struct {
@@ -62,6 +62,7 @@ type block struct {
 	buckets []uint64 // by category: its rows; all 0 between questions
 	reached []uint64 // by node of the present tree: its rows
 	sums    [][blockRows]float64
+	rows    int // in the block
 }
 
 func (b *block) room(c *compiled) {
@@ -77,6 +78,7 @@ func (b *block) room(c *compiled) {
 // sumBlock computes the sums of at most blockRows rows, from..to.
 func (c *compiled) sumBlock(b *block, columns, sums [][]float64, from, to int) {
 	b.room(c)
+	b.rows = to - from
 	for i := range c.numbers {
 		n := &c.numbers[i]
 		n.answer(b.answers, b.gaps, columns[n.column][from:to])
@@ -195,7 +197,7 @@ func (c *compiled) addTree(b *block, t *slicedTree, all uint64) {
 		reached[s.right%smallNodes] = rows ^ left
 	}
 	leaves := (*[1 << maxPlanes]float64)(c.leaves[t.leaf:])
-	addPlanes(&b.sums[t.output], leaves, planes(reached[t.count:2*t.count+1]))
+	addPlanes(&b.sums[t.output], b.rows, leaves, planes(reached[t.count:2*t.count+1]))
 }
 
 // addLargeTree adds leaf by leaf: most leaves have no row of the block.
@@ -237,9 +239,9 @@ func planes(leaves []uint64) (p [maxPlanes]uint64) {
 	return p
 }
 
-// addPlanes adds to every sum the leaf that the planes name for its row.
-func addPlanes(sums *[blockRows]float64, leaves *[1 << maxPlanes]float64, p [maxPlanes]uint64) {
-	for group := 0; group < blockRows; group += 8 {
+// addPlanes adds to the sum of every row the leaf that the planes name for it.
+func addPlanes(sums *[blockRows]float64, rows int, leaves *[1 << maxPlanes]float64, p [maxPlanes]uint64) {
+	for group := 0; group < rows; group += 8 {
 		// The byte of each plane that belongs to these eight rows; transposed,
 		// byte i is the leaf of row i.
 		w := p[0]>>group&0xff | p[1]>>group&0xff<<8 | p[2]>>group&0xff<<16 | p[3]>>group&0xff<<24 |
