@@ -32,3 +32,11 @@ func (h quietHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 func (h quietHandler) WithGroup(name string) slog.Handler {
 	return quietHandler{h.Handler.WithGroup(name)}
 }
+
+// span begins a span around a step, where somebody traces.
+func (e *Engine) span(ctx context.Context, name string) (context.Context, func(error)) {
+	if e.config.Span == nil {
+		return ctx, func(error) {}
+	}
+	return e.config.Span(ctx, name)
+}

@@ -96,7 +96,9 @@ func runStep[T any](ctx context.Context, r *Run, s *stepState, id stepID, opts S
 	}
 	o := outcome{Group: id.group, Started: r.engine.clock.Now()}
 	s.begin(o.Started)
+	ctx, end := r.engine.span(ctx, "step "+id.name)
 	value, attempts, err := attempt(ctx, r, s, opts, p, f)
+	end(err)
 	if err != nil {
 		err = within(err, id.name)
 		s.fail(r.engine.clock.Now(), err)

@@ -46,6 +46,9 @@ type Config struct {
 	Executor string
 	Logger   *slog.Logger // discards when nil
 	Clock    clock.Clock  // clock.System when nil
+	// Span, when set, begins a span of a trace around each step; what it
+	// returns ends it.
+	Span func(ctx context.Context, name string) (context.Context, func(error))
 	// Keep is how long ended runs stay listed: 30 days when 0, for ever when
 	// negative.
 	Keep time.Duration

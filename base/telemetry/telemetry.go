@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -115,6 +116,18 @@ func (t *Telemetry) Span(ctx context.Context, name string, attrs ...slog.Attr) (
 		span.End()
 	}
 }
+
+// Remote returns a context in which spans belong to the trace that a caller's
+// request headers name (W3C Trace Context).
+func (t *Telemetry) Remote(ctx context.Context, header http.Header) context.Context {
+	if t == nil || t.tracer == nil {
+		return ctx
+	}
+	return propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(header))
+}
+
+// Tracing tells whether spans go anywhere.
+func (t *Telemetry) Tracing() bool { return t != nil && t.tracer != nil }
 
 // Counter counts events; its name ends in _total.
 type Counter struct{ vec *prometheus.CounterVec }

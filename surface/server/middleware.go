@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -86,6 +87,26 @@ func (s *Server) principal(r *http.Request) (identity.Principal, error) {
 	}
 	return identity.Principal{}, fault.New(fault.Unauthenticated, "no API key").
 		Hint("send it as `Authorization: Bearer leat_…`")
+}
+
+// traced makes a span of each request, named by its route, in the trace that
+// the caller began.
+func (s *Server) traced(next http.Handler) http.Handler {
+	if !s.tel.Tracing() {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, pattern := s.mux.Handler(r)
+		ctx, end := s.tel.Span(s.tel.Remote(r.Context(), r.Header), pattern,
+			slog.String("http.request.method", r.Method), slog.String("url.path", r.URL.Path))
+		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(sw, r.WithContext(ctx))
+		if sw.status >= http.StatusInternalServerError {
+			end(fault.New(fault.Internal, "status %d", sw.status))
+			return
+		}
+		end(nil)
+	})
 }
 
 var classes = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}

@@ -155,7 +155,7 @@ func (s *Server) HandleOpen(pattern string, h http.Handler) {
 
 // Handler is the whole server as a handler, for tests and in-process clients.
 func (s *Server) Handler() http.Handler {
-	return s.guarded(s.counted(http.MaxBytesHandler(s.mux, s.config.MaxBody)))
+	return s.guarded(s.counted(s.traced(http.MaxBytesHandler(s.mux, s.config.MaxBody))))
 }
 
 // Start listens, and serves until Stop. It returns once connections are

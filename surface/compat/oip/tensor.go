@@ -241,11 +241,9 @@ func (c column) append(v jsontext.Token) error {
 			b.Append(f)
 		}
 	case *array.Int64Builder:
-		var f float64
-		if f, ok = number(v); ok && f == math.Trunc(f) && math.Abs(f) <= 1<<53 {
-			b.Append(int64(f))
-		} else {
-			ok = false
+		var n int64
+		if n, ok = whole(v); ok {
+			b.Append(n)
 		}
 	case *array.BooleanBuilder:
 		if ok = v.Kind() == 't' || v.Kind() == 'f'; ok {
@@ -281,6 +279,19 @@ func (c column) appendTime(v jsontext.Token) bool {
 		b.Append(arrow.Date32FromTime(at))
 	}
 	return true
+}
+
+// whole reads an int exactly; one that is written like 3.0 or 1e3 is one too,
+// as far as a double has every whole number.
+func whole(v jsontext.Token) (int64, bool) {
+	if v.Kind() != '0' {
+		return 0, false
+	}
+	if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
+		return n, true
+	}
+	f, ok := number(v)
+	return int64(f), ok && f == math.Trunc(f) && math.Abs(f) < 1<<53
 }
 
 func number(v jsontext.Token) (float64, bool) {
