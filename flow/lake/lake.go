@@ -113,7 +113,7 @@ func Open(ctx context.Context, c Config) (*Lake, error) {
 	for k, v := range c.Properties {
 		props[k] = v
 	}
-	cat, err := icesql.NewCatalog(catalogName, c.DB, icesql.SupportedDialect(c.Dialect), props)
+	cat, err := openCatalog(ctx, c, props)
 	if err != nil {
 		return nil, storeFault(err, "the lake's catalog cannot be opened")
 	}
@@ -122,6 +122,24 @@ func Open(ctx context.Context, c Config) (*Lake, error) {
 		checked: newVerifier(), committers: map[string]*sync.Mutex{},
 	}
 	return l, l.ensureNamespace(ctx, DefaultNamespace)
+}
+
+// openCatalog opens the Iceberg catalog, and makes its tables. PostgreSQL
+// fails one of two processes that make the same table at the same time, so it
+// is tried again.
+func openCatalog(ctx context.Context, c Config, props iceberg.Properties) (*icesql.Catalog, error) {
+	const attempts = 4
+	for try := 1; ; try++ {
+		cat, err := icesql.NewCatalog(catalogName, c.DB, icesql.SupportedDialect(c.Dialect), props)
+		if err == nil || try == attempts {
+			return cat, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Duration(try) * 50 * time.Millisecond):
+		}
+	}
 }
 
 // Close releases what the lake holds, not the database.

@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/store/query"
@@ -26,7 +29,7 @@ type Fresh interface {
 // A table is read at its newest snapshot, or at an earlier one: "sales@42",
 // "sales FOR VERSION AS OF 42" and "sales AT (VERSION => 42)" all mean the
 // snapshot 42 of sales. Every table of a query is pinned when the query
-// begins.
+// begins. "SHOW TABLES" lists the tables, with their rows and snapshots.
 type SQL struct {
 	Lake   *Lake
 	Engine query.Engine
@@ -39,6 +42,9 @@ func (s SQL) Query(ctx context.Context, sql string, args ...any) (frame.Reader, 
 	tokens, err := scanSQL(sql)
 	if err != nil {
 		return nil, err
+	}
+	if asksForTables(tokens) {
+		return s.Lake.listing(ctx)
 	}
 	known, err := s.known(ctx, tokens)
 	if err != nil {
@@ -58,6 +64,50 @@ func (s SQL) Query(ctx context.Context, sql string, args ...any) (frame.Reader, 
 // Query answers a query over the lake's tables with an engine, as SQL does.
 func (l *Lake) Query(ctx context.Context, engine query.Engine, sql string, args ...any) (frame.Reader, error) {
 	return SQL{Lake: l, Engine: engine}.Query(ctx, sql, args...)
+}
+
+func asksForTables(tokens []token) bool {
+	var words []string
+	for _, t := range tokens {
+		if !t.space && t.text != ";" {
+			words = append(words, strings.ToUpper(t.text))
+		}
+	}
+	return slices.Equal(words, []string{"SHOW", "TABLES"})
+}
+
+// listing answers SHOW TABLES.
+func (l *Lake) listing(ctx context.Context) (frame.Reader, error) {
+	names, err := l.Tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	schema := frame.SchemaOf([]frame.Column{
+		{Name: "name", Type: frame.String}, {Name: "rows", Type: frame.Int}, {Name: "snapshot", Type: frame.Int}, {Name: "committed", Type: frame.Timestamp},
+	})
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	defer b.Release()
+	for _, name := range names {
+		t, err := l.Table(ctx, name)
+		if fault.Is(err, fault.NotFound) {
+			continue // dropped meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		b.Field(0).(*array.StringBuilder).Append(name)
+		b.Field(1).(*array.Int64Builder).Append(t.Rows())
+		if t.snap == nil {
+			b.Field(2).AppendNull()
+			b.Field(3).AppendNull()
+			continue
+		}
+		b.Field(2).(*array.Int64Builder).Append(t.Snapshot())
+		b.Field(3).(*array.TimestampBuilder).AppendTime(snapshotOf(*t.snap).Time)
+	}
+	batch := b.NewRecordBatch()
+	defer batch.Release()
+	return frame.FromBatches(schema, batch), nil
 }
 
 func releaseAll(relations map[string]query.Relation) {

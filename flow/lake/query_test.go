@@ -78,6 +78,9 @@ func TestSQLReadsTablesAndTheirPast(t *testing.T) {
 			t.Errorf("%s: %q, want %q", sql, got, want)
 		}
 	}
+	if got := answer(t, s, "show tables;"); !strings.HasPrefix(got, "People|15|") || !strings.Contains(got, "other.events|0|(null)|(null)") {
+		t.Errorf("show tables: %q", got)
+	}
 	if _, err := s.Query(t.Context(), "select * from people@42"); !fault.Is(err, fault.NotFound) {
 		t.Errorf("an unknown snapshot: %v", err)
 	}
