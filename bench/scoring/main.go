@@ -95,10 +95,7 @@ func measure(ctx context.Context, p *duel.Peer, e *tree.Ensemble, rows [][]float
 		start := time.Now()
 		part := make([][]float64, len(rows))
 		for i := range times {
-			at := 0
-			if n == 1 { // the peer walks through the rows too
-				at = i
-			}
+			at := i * n // the peer walks through the rows too
 			for c := range part {
 				part[c] = rows[c][at : at+n]
 			}
