@@ -55,11 +55,15 @@ type Config struct {
 	Blobs   string // URL of the bucket for artifacts; a folder in Home when empty
 	Lake    string // where the tables' files are; a folder in Home when empty
 	Work    string // URL of the database of runs; a SQLite file in Home, or Catalog when that is PostgreSQL
-	Server  server.Config
-	Silent  bool // do not listen: requests come from Client only
-	OTLP    string
-	Log     *slog.Logger
-	Retain  time.Duration // how long old snapshots of tables stay; 7 days when 0
+	// Executor names this server among those that share the database of runs:
+	// it goes on with the runs that a server of the same name left. When
+	// empty, the machine's name with the home; a file in Home is its alone.
+	Executor string
+	Server   server.Config
+	Silent   bool // do not listen: requests come from Client only
+	OTLP     string
+	Log      *slog.Logger
+	Retain   time.Duration // how long old snapshots of tables stay; 7 days when 0
 }
 
 func (c Config) withDefaults() Config {
@@ -78,6 +82,9 @@ func (c Config) withDefaults() Config {
 	or(&c.Catalog, filepath.Join(c.Home, "catalog.db"))
 	or(&c.Blobs, filepath.Join(c.Home, "blobs"))
 	or(&c.Lake, filepath.Join(c.Home, "lake"))
+	if isPostgres(c.Work) { // a database that others may share
+		or(&c.Executor, executor(c.Home))
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -200,8 +207,8 @@ func (a *App) Done() <-chan struct{} { return a.server.Done() }
 func StartFor(ctx context.Context, o cli.ServeOptions) (cli.Running, error) {
 	c := Config{
 		Project: o.Project, Home: o.Home, Env: o.Env, Catalog: o.Catalog, Blobs: o.Blobs,
-		OTLP: o.OTLP, Silent: o.Listen == "",
-		Server: server.Config{Listen: o.Listen, Auth: server.Auth(o.Auth)},
+		OTLP: o.OTLP, Silent: o.Listen == "", Retain: o.Retain,
+		Server: server.Config{Listen: o.Listen, Auth: server.Auth(o.Auth), CertFile: o.CertFile, KeyFile: o.KeyFile},
 	}
 	if o.Log != nil {
 		c.Log = slog.New(slog.NewTextHandler(o.Log, nil))

@@ -3,11 +3,13 @@ package app
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/decide/record"
+	"github.com/leat-ai/leat/flow/feature/tables"
 	"github.com/leat-ai/leat/flow/lake"
 	"github.com/leat-ai/leat/spec"
 )
@@ -121,6 +123,9 @@ func (a *App) maintain(ctx context.Context) error {
 func (a *App) tidy(ctx context.Context, table string) error {
 	if _, err := a.lake.Compact(ctx, table, lake.CompactOptions{}); err != nil {
 		return err
+	}
+	if strings.HasPrefix(table, tables.Table("")) {
+		return nil // releases, of which any may go live again, hold its snapshots
 	}
 	if _, err := a.lake.Expire(ctx, table, a.config.Retain); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/leat-ai/leat/backends"
 	"github.com/leat-ai/leat/base/fault"
@@ -39,6 +40,9 @@ func (a *App) openSQL(ctx context.Context) (func(context.Context) error, error) 
 // Query answers a query while no decision moves from the log into the lake, so
 // that each is found once.
 func (l *lakeSQL) Query(ctx context.Context, query string) (r frame.Reader, err error) {
+	if strings.EqualFold(strings.TrimSpace(strings.TrimRight(query, "; \n")), "show tables") {
+		return l.list(ctx)
+	}
 	if l.records == nil {
 		return l.sql.Query(ctx, query)
 	}
@@ -47,6 +51,26 @@ func (l *lakeSQL) Query(ctx context.Context, query string) (r frame.Reader, err 
 		return err
 	})
 	return r, err
+}
+
+// list answers "show tables".
+func (l *lakeSQL) list(ctx context.Context) (frame.Reader, error) {
+	tables, err := l.Tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := array.NewRecordBuilder(memory.DefaultAllocator, frame.SchemaOf([]frame.Column{
+		{Name: "name", Type: frame.String}, {Name: "rows", Type: frame.Int}, {Name: "columns", Type: frame.Int},
+	}))
+	defer b.Release()
+	for _, t := range tables {
+		b.Field(0).(*array.StringBuilder).Append(t.Name)
+		b.Field(1).(*array.Int64Builder).Append(t.Rows)
+		b.Field(2).(*array.Int64Builder).Append(int64(len(t.Columns)))
+	}
+	rows := b.NewRecordBatch()
+	defer rows.Release()
+	return frame.FromBatches(rows.Schema(), rows), nil
 }
 
 // Tables describes every table.

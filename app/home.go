@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net"
@@ -68,6 +70,20 @@ func reachable(address string) string {
 		u.Host = net.JoinHostPort("127.0.0.1", port)
 	}
 	return u.String()
+}
+
+// executor names the server of a home on this machine, the same after a
+// restart.
+func executor(home string) string {
+	if absolute, err := filepath.Abs(home); err == nil {
+		home = absolute
+	}
+	machine, err := os.Hostname()
+	if err != nil {
+		machine = "local"
+	}
+	sum := sha256.Sum256([]byte(home))
+	return machine + "-" + hex.EncodeToString(sum[:4])
 }
 
 func isPostgres(url string) bool {

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -136,7 +137,29 @@ func (e endpoints) Rollback(ctx context.Context, endpoint, to, by string) (deplo
 	if err != nil {
 		return r, err
 	}
-	return r, e.app.serve(ctx, endpoint)
+	if err := e.app.serve(ctx, endpoint); err != nil {
+		return r, err
+	}
+	return r, e.app.follow(ctx, r, by)
+}
+
+// follow moves the alias that an endpoint serves by to the version that is
+// live, so that what is called champion is what decides.
+func (a *App) follow(ctx context.Context, r deploy.Release, by string) error {
+	list, err := a.resources.List(ctx, a.config.Env)
+	if err != nil {
+		return err
+	}
+	e, ok := spec.Find[*spec.Endpoint](list, r.Endpoint)
+	if !ok {
+		return nil
+	}
+	variant := r.Content.Variants[0]
+	name, alias := resources.ModelRef(e.Model)
+	if _, err := strconv.Atoi(alias); err == nil || name != variant.Model {
+		return nil // a fixed version, or a release of another model
+	}
+	return a.registry.SetAlias(ctx, name, alias, variant.Version, by)
 }
 
 // revision is the revision of the repository that a folder is in, with + when

@@ -22,7 +22,7 @@ const kindIngest = "ingest"
 // openRuns defines every kind of run and lets the engine go on with what a
 // former process left.
 func (a *App) openRuns(ctx context.Context) (func(context.Context) error, error) {
-	e, err := work.Open(ctx, work.Config{URL: a.config.Work, Logger: a.log, Clock: a.clock,
+	e, err := work.Open(ctx, work.Config{URL: a.config.Work, Executor: a.config.Executor, Logger: a.log, Clock: a.clock,
 		Span: func(ctx context.Context, name string) (context.Context, func(error)) { return a.tel.Span(ctx, name) }})
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/pattern/realtime"
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/surface/api"
@@ -83,7 +84,8 @@ func (a *App) checkRecords() api.Check {
 type within struct{ handler http.Handler }
 
 func (t within) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := newAnswer(r)
+	// Who holds the client of the process is who started it.
+	w := newAnswer(r.WithContext(identity.With(r.Context(), identity.Local())))
 	go w.serve(t.handler)
 	select {
 	case <-w.started:

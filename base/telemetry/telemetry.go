@@ -11,6 +11,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,12 +31,12 @@ import (
 // Config says where the signals go.
 type Config struct {
 	Version string
-	// OTLP is the host:port of a collector that takes traces over gRPC; none
-	// are made when it is empty.
-	OTLP     string
-	Insecure bool         // OTLP without TLS
-	Sample   float64      // share of traces kept; 1 when 0
-	Logger   *slog.Logger // discards when nil
+	// OTLP is the address of a collector that takes traces over gRPC:
+	// https://host:port, http://host:port without TLS, or host:port with it.
+	// None are made when it is empty.
+	OTLP   string
+	Sample float64      // share of traces kept; 1 when 0
+	Logger *slog.Logger // discards when nil
 }
 
 // Telemetry makes instruments and shows them.
@@ -56,8 +57,9 @@ func New(ctx context.Context, c Config) (*Telemetry, error) {
 	if c.OTLP == "" {
 		return t, nil
 	}
-	options := []otlptracegrpc.Option{otlptracegrpc.WithEndpoint(c.OTLP)}
-	if c.Insecure {
+	address, plain := strings.CutPrefix(strings.TrimPrefix(c.OTLP, "https://"), "http://")
+	options := []otlptracegrpc.Option{otlptracegrpc.WithEndpoint(strings.TrimRight(address, "/"))}
+	if plain {
 		options = append(options, otlptracegrpc.WithInsecure())
 	}
 	exporter, err := otlptracegrpc.New(ctx, options...)

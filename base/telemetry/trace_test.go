@@ -45,7 +45,7 @@ func TestSpansReachACollectorInTheCallersTrace(t *testing.T) {
 	defer server.Stop()
 
 	ctx := context.Background()
-	tel, err := New(ctx, Config{OTLP: l.Addr().String(), Insecure: true})
+	tel, err := New(ctx, Config{OTLP: "http://" + l.Addr().String()})
 	if err != nil {
 		t.Fatal(err)
 	}

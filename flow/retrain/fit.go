@@ -160,6 +160,9 @@ func beside(features, raw frame.Batch, extra []string) (frame.Batch, error) {
 	return array.NewRecordBatch(arrow.NewSchema(fields, nil), arrays, raw.NumRows()), nil
 }
 
+// sizeBytes is the metric of how large a model's files are.
+const sizeBytes = "size_bytes"
+
 // describe makes of a candidate the version that register will store.
 func (p *pipeline) describe(s *spec.TrainStep, table *lake.Table, set *feature.Set, in train.Input, c *train.Candidate) (registry.NewVersion, error) {
 	v := registry.NewVersion{
@@ -174,6 +177,9 @@ func (p *pipeline) describe(s *spec.TrainStep, table *lake.Table, set *feature.S
 	}
 	for _, b := range in.Batches {
 		v.Lineage.Rows += b.NumRows()
+	}
+	for _, content := range v.Files {
+		v.Metrics[sizeBytes] += float64(len(content))
 	}
 	var err error
 	if v.Report, err = json.Marshal(c.Report); err != nil {

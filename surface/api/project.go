@@ -42,7 +42,7 @@ type Started struct {
 func (a *API) runs() {
 	s := a.services
 	type resource struct {
-		Kind string `path:"kind" enum:"Source,Pipeline,Batch,Monitor"`
+		Kind string `path:"kind" enum:"Source,Pipeline,Batch"`
 		Name string `path:"name"`
 	}
 	type filter struct {

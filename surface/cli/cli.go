@@ -21,6 +21,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,15 +31,18 @@ import (
 
 // ServeOptions say what to serve and how.
 type ServeOptions struct {
-	Project string    // folder of resource files
-	Home    string    // folder of what the server keeps; Project/.leat when empty
-	Env     string    // environment
-	Listen  string    // host:port; "" does not listen, for use from within
-	Auth    string    // local or keys
-	OTLP    string    // collector of traces
-	Log     io.Writer // nil for none
-	Catalog string    // URL of the catalog database; a file in Home when empty
-	Blobs   string    // URL of the blob store; a folder in Home when empty
+	Project string        // folder of resource files
+	Home    string        // folder of what the server keeps; Project/.leat when empty
+	Env     string        // environment
+	Listen  string        // host:port; "" does not listen, for use from within
+	Auth    string        // local or keys
+	OTLP    string        // collector of traces
+	Log     io.Writer     // nil for none
+	Catalog string        // URL of the catalog database; a file in Home when empty
+	Blobs   string        // URL of the blob store; a folder in Home when empty
+	Retain  time.Duration // how long old snapshots of tables stay; 7 days when 0
+	// CertFile and KeyFile are for HTTPS; plain HTTP when empty.
+	CertFile, KeyFile string
 }
 
 // Running is a server that was started.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -149,18 +150,22 @@ func projectFiles(dir string) (map[string]string, error) {
 }
 
 func (c *commands) upCommand() *cobra.Command {
-	var listen, auth, otlp string
+	var served ServeOptions
 	var apply bool
 	cmd := c.command("project", "up", "Serve the project", "  leat up\n  leat up --listen 0.0.0.0:8080 --auth keys", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
 			o := c.serveOptions()
-			o.Listen, o.Auth, o.OTLP, o.Log = listen, auth, otlp, c.Err
+			o.Listen, o.Auth, o.OTLP, o.Log = served.Listen, served.Auth, served.OTLP, c.Err
+			o.Retain, o.CertFile, o.KeyFile = served.Retain, served.CertFile, served.KeyFile
 			return c.up(cmd.Context(), o, apply)
 		})
 	f := cmd.Flags()
-	f.StringVar(&listen, "listen", "127.0.0.1:8080", "host:port to listen on")
-	f.StringVar(&auth, "auth", "local", "local: no key, loopback only; keys: every request needs one")
-	f.StringVar(&otlp, "otlp", os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), "host:port of a collector for traces")
+	f.StringVar(&served.Listen, "listen", "127.0.0.1:8080", "host:port to listen on")
+	f.StringVar(&served.Auth, "auth", "local", "local: no key, loopback only; keys: every request needs one")
+	f.StringVar(&served.OTLP, "otlp", os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), "collector of traces over gRPC, such as http://127.0.0.1:4317")
+	f.DurationVar(&served.Retain, "retain", 7*24*time.Hour, "how long old snapshots of tables stay")
+	f.StringVar(&served.CertFile, "tls-cert", "", "certificate file, for HTTPS")
+	f.StringVar(&served.KeyFile, "tls-key", "", "key file of the certificate")
 	f.BoolVar(&apply, "apply", true, "apply the project's files first")
 	return cmd
 }

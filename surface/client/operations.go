@@ -292,8 +292,11 @@ func (c *Client) Keys(ctx context.Context) ([]identity.Key, error) {
 
 // CreateKey makes an API key; the answer has its token, this once.
 func (c *Client) CreateKey(ctx context.Context, name string, groups, grants []string, expires time.Duration) (api.CreatedKey, error) {
-	return post[api.CreatedKey](ctx, c, "/v1/keys", map[string]any{
-		"name": name, "groups": groups, "grants": grants, "expires": expires})
+	body := map[string]any{"name": name, "groups": groups, "grants": grants}
+	if expires > 0 {
+		body["expires"] = expires.String()
+	}
+	return post[api.CreatedKey](ctx, c, "/v1/keys", body)
 }
 
 // RevokeKey ends an API key.

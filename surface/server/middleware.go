@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net"
@@ -20,6 +21,7 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer s.recovered(w, r)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set(RequestID, requestID(r))
 		if err := s.addressed(r); err != nil {
 			WriteProblem(w, err)
 			return
@@ -32,6 +34,19 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 	})
 }
 
+// RequestID is the header with which a request is found again in logs: the
+// caller's, or one that the server makes.
+const RequestID = "X-Request-Id"
+
+func requestID(r *http.Request) string {
+	id := r.Header.Get(RequestID)
+	odd := strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' })
+	if id == "" || len(id) > 128 || odd {
+		return rand.Text()
+	}
+	return id
+}
+
 func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
 	p := recover()
 	if p == nil {
@@ -40,7 +55,7 @@ func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
 	if p == http.ErrAbortHandler {
 		panic(p)
 	}
-	s.tel.Log().Error("a handler panicked", "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	s.tel.Log().Error("a handler panicked", "request", w.Header().Get(RequestID), "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	WriteProblem(w, fault.New(fault.Internal, "something went wrong inside the server").Hint("the server's log has the details"))
 }
 
@@ -75,6 +90,9 @@ func (s *Server) authenticated(next http.Handler) http.Handler {
 }
 
 func (s *Server) principal(r *http.Request) (identity.Principal, error) {
+	if p, ok := identity.From(r.Context()); ok { // only this process can have put it there
+		return p, nil
+	}
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		token = r.Header.Get("Api-Key")
