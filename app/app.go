@@ -114,6 +114,7 @@ type App struct {
 	resources *resources.Resources
 	features  *tables.Store
 	router    *decide.Router
+	serving   *serving
 	ingester  *ingest.Ingester
 	signals   *monitor.Signals
 	watch     *watch

@@ -233,3 +233,13 @@ func (l *loop) apply(old, new string) {
 		l.Fatal(err)
 	}
 }
+
+// eventually waits for something that takes a moment.
+func (l *loop) eventually(what string, ok func() bool) {
+	l.Helper()
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			l.Fatalf("it does not come about that %s", what)
+		}
+	}
+}

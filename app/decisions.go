@@ -51,6 +51,7 @@ func (a *App) openDecisions(ctx context.Context) (func(context.Context) error, e
 		Models: a.registry, Features: featureCompiler{a.features}, Recorder: a.records,
 		Observer: a.watch, Clock: a.clock, Log: a.log,
 	})
+	a.serving = newServing(a.router)
 	endpoints, err := a.releases.Endpoints(ctx)
 	if err != nil {
 		return nil, err
@@ -65,7 +66,7 @@ func (a *App) openDecisions(ctx context.Context) (func(context.Context) error, e
 
 // serve puts the live release of an endpoint in place, and watches it.
 func (a *App) serve(ctx context.Context, endpoint string) error {
-	if err := a.router.Refresh(ctx, endpoint); err != nil {
+	if err := a.serving.Refresh(ctx, endpoint); err != nil {
 		return err
 	}
 	return a.watch.follow(ctx, endpoint)

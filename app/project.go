@@ -127,7 +127,7 @@ func (a *App) monitors(list []spec.Resource) {
 // endpoints changes and shows what is live.
 type endpoints struct{ app *App }
 
-func (e endpoints) Path(name string) (*decide.Path, error) { return e.app.router.Path(name) }
+func (e endpoints) Path(name string) (*decide.Path, error) { return e.app.serving.Path(name) }
 
 func (e endpoints) Endpoints() []string { return e.app.router.Endpoints() }
 

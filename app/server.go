@@ -24,7 +24,7 @@ func (a *App) openServer(ctx context.Context) (func(context.Context) error, erro
 		return nil, err
 	}
 	a.server = s
-	scoring := realtime.New(a.router, decide.NewLedger(a.catalog, a.clock, 0), a.clock)
+	scoring := realtime.New(a.serving, decide.NewLedger(a.catalog, a.clock, 0), a.clock)
 	api.New(s, api.Services{
 		Version: Version, Project: project{a}, Starter: starter{a}, Runs: a.runs, Registry: a.registry,
 		Releases: a.releases, Endpoints: endpoints{a}, Scoring: scoring, Data: a.sql, Decisions: decisions{a},
@@ -99,8 +99,11 @@ func (t within) RoundTrip(r *http.Request) (*http.Response, error) {
 func (a *App) checkEndpoints(declared []spec.Resource) []api.Check {
 	var checks []api.Check
 	for _, e := range spec.All[*spec.Endpoint](declared) {
-		c := api.Check{Name: "endpoint " + e.Name, OK: true}
-		path, err := a.router.Path(e.Name)
+		c := api.Check{Name: "endpoint " + e.Name, OK: true, Partial: true}
+		path, err := a.serving.Path(e.Name)
+		if why := a.serving.Failure(e.Name); why != nil { // also where an older release still serves
+			err = why
+		}
 		switch {
 		case err == nil:
 			c.Note = fmt.Sprintf("serves release %d", path.Release().Number)

@@ -16,6 +16,9 @@ type Check struct {
 	OK   bool   `json:"ok"`
 	Note string `json:"note,omitempty"`
 	Hint string `json:"hint,omitempty"` // what to do when it is not well
+	// Partial is a part without which the others serve, such as one endpoint
+	// of several: the server is ready all the same.
+	Partial bool `json:"partial,omitempty"`
 }
 
 // Status is what a server says of itself.
@@ -41,11 +44,11 @@ func (a *API) health(s *server.Server) {
 	s.HandleOpen("GET /readyz", http.HandlerFunc(a.ready))
 }
 
-// ready answers 200 once every part that requests need answers.
+// ready answers 200 once every part that all requests need answers.
 func (a *API) ready(w http.ResponseWriter, r *http.Request) {
 	status, failed := http.StatusOK, []string{}
 	for _, c := range a.services.Checks(r.Context()) {
-		if !c.OK {
+		if !c.OK && !c.Partial {
 			status, failed = http.StatusServiceUnavailable, append(failed, c.Name)
 		}
 	}
