@@ -75,7 +75,7 @@ func (a *App) checkDisk() api.Check {
 
 func (a *App) checkRecords() api.Check {
 	s := a.records.Stats()
-	c := api.Check{Name: "records", OK: s.Failed == 0, Hint: "see the server's log; restart it once there is room",
+	c := api.Check{Name: "records", OK: !s.Stopped, Hint: "the disk failed; look at it, then restart the server",
 		Note: fmt.Sprintf("%d recorded, %d dropped, %d failed", s.Recorded, s.Dropped, s.Failed)}
 	return c
 }
@@ -91,6 +91,7 @@ func (t within) RoundTrip(r *http.Request) (*http.Response, error) {
 	case <-w.started:
 		return w.response, nil
 	case <-r.Context().Done():
+		w.response.Body.Close() // nobody will read it, so the handler need not write it
 		return nil, r.Context().Err()
 	}
 }
