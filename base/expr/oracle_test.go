@@ -277,6 +277,8 @@ func strictCall(fn string, args []Value) Value {
 }
 
 func substrOf(s []rune, start, n int64) string {
+	const far = 1 << 40 // what is farther away is outside of every string, and sums of it would overflow
+	start, n = min(max(start, -far), far), min(max(n, -4*far), 4*far)
 	var out []rune
 	if start < 0 {
 		start += int64(len(s)) + 1
