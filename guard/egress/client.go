@@ -154,7 +154,7 @@ func origin(u *url.URL) string {
 func dropCredentials(h http.Header) {
 	for name := range h {
 		switch name {
-		case "Accept", "Accept-Language", "Content-Type", "If-Match", "If-None-Match", "If-Range", "Range", "User-Agent":
+		case "Accept", "Accept-Encoding", "Accept-Language", "Content-Type", "If-Match", "If-None-Match", "If-Range", "Range", "User-Agent":
 		default:
 			h.Del(name)
 		}
