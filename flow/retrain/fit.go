@@ -49,6 +49,9 @@ func (p *pipeline) fit(ctx context.Context, s *spec.TrainStep, pr *work.Progress
 		return none, err
 	}
 	options.Progress = trainProgress(pr)
+	if options.Champion, err = championOf(ctx, p.Registry, s.Model, table.Name(), set.Lineage()); err != nil {
+		return none, err
+	}
 	c, err := train.Run(ctx, in, *s, options)
 	if err != nil {
 		return none, err

@@ -11,8 +11,6 @@ import (
 	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/flow/deploy/resources"
 	"github.com/leat-ai/leat/flow/registry"
-	"github.com/leat-ai/leat/flow/registry/gate"
-	"github.com/leat-ai/leat/flow/train/evaluate"
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/store/blob"
 	"github.com/leat-ai/leat/work"
@@ -63,8 +61,12 @@ func (p *pipeline) kept(ctx context.Context) (v registry.NewVersion, err error) 
 
 func (p *pipeline) gate(i int, gates []string, out *Result) error {
 	verdicts, err := work.Step(p.run, p.name(i, "gate"), once, func(ctx context.Context, pr *work.Progress) ([]registry.Verdict, error) {
-		verdicts, err := p.judge(ctx, gates)
-		pr.Note(fmt.Sprintf("%d of %d passed", passed(verdicts), len(verdicts)))
+		v, err := p.kept(ctx)
+		if err != nil {
+			return nil, err
+		}
+		verdicts, basis, err := judge(ctx, p.Registry, p.model, gates, v)
+		pr.Note(strings.TrimSuffix(fmt.Sprintf("%d of %d passed; %s", passed(verdicts), len(verdicts), basis), "; "))
 		return verdicts, err
 	})
 	if err != nil {
@@ -73,52 +75,6 @@ func (p *pipeline) gate(i int, gates []string, out *Result) error {
 	p.verdicts = append(p.verdicts, verdicts...)
 	out.Gates = p.verdicts
 	return refusal(verdicts)
-}
-
-func (p *pipeline) judge(ctx context.Context, gates []string) ([]registry.Verdict, error) {
-	v, err := p.kept(ctx)
-	if err != nil {
-		return nil, err
-	}
-	candidate, err := figures(v.Metrics, v.Report)
-	if err != nil {
-		return nil, err
-	}
-	current, err := p.Registry.Version(ctx, p.model, champion)
-	if fault.Is(err, fault.NotFound) {
-		return gate.Evaluate(gates, candidate, nil)
-	}
-	if err != nil {
-		return nil, err
-	}
-	report, err := p.reportOf(ctx, current)
-	if err != nil {
-		return nil, err
-	}
-	of, err := figures(current.Metrics, report)
-	if err != nil {
-		return nil, err
-	}
-	return gate.Evaluate(gates, candidate, &of)
-}
-
-func (p *pipeline) reportOf(ctx context.Context, v registry.Version) ([]byte, error) {
-	if v.Report == "" {
-		return nil, nil
-	}
-	return p.Registry.Blob(ctx, v.Report)
-}
-
-// figures gathers what gates may ask of a model.
-func figures(metrics map[string]float64, report []byte) (gate.Figures, error) {
-	f := gate.Figures{Metrics: metrics}
-	if len(report) == 0 {
-		return f, nil
-	}
-	var r evaluate.Report
-	err := json.Unmarshal(report, &r)
-	f.Slices = r.Slices
-	return f, fault.Wrap(err, fault.Corrupt, "the evaluation report cannot be read")
 }
 
 func passed(verdicts []registry.Verdict) (n int) {

@@ -54,6 +54,9 @@ func (r *run) measure(ctx context.Context, a *Artifact) (*Candidate, error) {
 		}
 	}
 	c.Metrics = maps.Clone(c.Report.Metrics)
+	if err := r.meet(ctx, c.Report); err != nil {
+		return nil, err
+	}
 	c.Profile, err = r.profile(ctx, signature, prediction)
 	return c, err
 }
@@ -106,7 +109,7 @@ func (r *run) predict(ctx context.Context, m model.Model, set *rowSet) (*evaluat
 		out, err := m.Predict(ctx, b)
 		if err != nil {
 			release(said)
-			return nil, nil, fault.Wrap(err, fault.KindOf(err), "the candidate cannot score the rows that were held out")
+			return nil, nil, fault.Wrap(err, fault.KindOf(err), "the rows that were held out cannot be scored")
 		}
 		said = append(said, predictionOf(out))
 		p.Scores, err = Scores(p.Scores, out, p.Task, p.Classes)

@@ -60,7 +60,7 @@ func splitRows(in *Input, l *label, step *spec.TrainStep) (*split, error) {
 			}
 		}
 	default:
-		rest, s.test = deal(rows, share, step.Seed, streamTest)
+		rest, s.test = part(rows, share, step.Seed, streamTest)
 	}
 	if err != nil {
 		return nil, err
@@ -99,6 +99,20 @@ func (s *split) labelled(l *label, step *spec.TrainStep) []int {
 func cut(rows []int, share float64) (first, last []int) {
 	at := len(rows) - int(math.Round(share*float64(len(rows))))
 	return rows[:at:at], rows[at:]
+}
+
+// part takes about a share of rows out, each by its place in the table and the
+// seed alone: as the table grows, every row stays on its side, so what a model
+// was trained on is not what its successors are tested on.
+func part(rows []int, share float64, seed int64, stream uint64) (rest, taken []int) {
+	for _, row := range rows {
+		if rand.New(rand.NewPCG(uint64(seed), stream<<48^uint64(row))).Float64() < share {
+			taken = append(taken, row)
+		} else {
+			rest = append(rest, row)
+		}
+	}
+	return rest, taken
 }
 
 // deal takes a random share of rows out; both parts keep their order.

@@ -32,6 +32,8 @@ type Options struct {
 	Trainer Trainer
 	Tables  TableTrainer
 	Threads int // 0: GOMAXPROCS; the result does not depend on it
+	// Champion, when set, is measured beside the candidate.
+	Champion *Champion
 	// Progress, when set, is called with what is being done, how much of it is
 	// done, and the present validation loss (NaN when there is none).
 	Progress func(doing string, done, total int, loss float64)

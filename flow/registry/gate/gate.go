@@ -11,9 +11,14 @@
 // A gate is a condition (base/expr) over
 //
 //	auc, p95_ms, size_bytes     figures of the candidate, by name
-//	champion.auc                the champion's
+//	champion.auc                the champion's, on the candidate's test rows
 //	min_over(country).auc       the least of the candidate's slices by a column,
 //	max_over, gap_over          the greatest, and how far the two are apart
+//
+// The champion is measured on the rows that the candidate is tested on, when
+// it can read them. Where it cannot (a column is gone, a feature it reads is
+// defined otherwise now), its figures are those that are stored with it; the
+// candidate's report notes which of the two it was.
 //
 // A gate fails closed: a figure that is not a number fails every gate that
 // names it. One thing passes: where there is no champion yet, what compares

@@ -36,6 +36,11 @@ const (
 	P95       = "p95_ms"    // 95th percentile of the same
 )
 
+// Names lists the measures, as they stand above.
+func Names() []string {
+	return []string{AUC, PRAUC, F1, Accuracy, Precision, Recall, LogLoss, Brier, Positives, RMSE, MAE, R2, P50, P95}
+}
+
 // Report is everything that was measured of a candidate. It is stored as JSON
 // with the version; later fields may be added, none changes its meaning.
 type Report struct {
@@ -58,6 +63,19 @@ type Report struct {
 	Importance  []Weight `json:"importance,omitempty"` // largest first
 	Columns     []Unused `json:"unused_columns,omitempty"`
 	Notes       []string `json:"notes,omitempty"` // what was tried, and why it won
+	// Champion is the model that the candidate was measured beside, if there
+	// was one.
+	Champion *Champion `json:"champion,omitempty"`
+}
+
+// Champion is what was found out about the model that a candidate would
+// replace.
+type Champion struct {
+	Version string `json:"version"` // its id
+	Number  int    `json:"number"`
+	// Metrics are those on the candidate's own test rows.
+	Metrics map[string]float64 `json:"metrics,omitempty"`
+	Why     string             `json:"why,omitempty"` // there are no Metrics
 }
 
 // Rows counts what the rows were used for.

@@ -1,0 +1,78 @@
+package retrain
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/flow/registry"
+	"github.com/leat-ai/leat/flow/registry/gate"
+	"github.com/leat-ai/leat/flow/train"
+	"github.com/leat-ai/leat/flow/train/evaluate"
+	"github.com/leat-ai/leat/model"
+)
+
+// models is what a pipeline asks about the model that a candidate would
+// replace: the registry.
+type models interface {
+	Version(ctx context.Context, name, ref string) (registry.Version, error)
+	Load(ctx context.Context, v registry.Version) (model.Model, error)
+}
+
+// championOf returns the champion of a model for a training on features of a
+// table, or nil when there is none. One that cannot be measured says why; that
+// is no error.
+func championOf(ctx context.Context, from models, name, table string, features []string) (*train.Champion, error) {
+	v, err := from.Version(ctx, name, champion)
+	if fault.Is(err, fault.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &train.Champion{Version: v.ID, Number: v.Number, Threshold: v.Manifest.Threshold}
+	if v.Lineage.Table == table {
+		c.Split = v.Lineage.Split
+	}
+	for _, view := range v.Lineage.Features {
+		if !slices.Contains(features, view) {
+			c.Why = "its features are defined otherwise now"
+			return c, nil
+		}
+	}
+	if c.Model, err = from.Load(ctx, v); err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		c.Why = err.Error()
+	}
+	return c, nil
+}
+
+// judge gives the verdicts of gates on a candidate, and says in words what
+// the champion's figures are of.
+func judge(ctx context.Context, from models, name string, gates []string, v registry.NewVersion) ([]registry.Verdict, string, error) {
+	var report evaluate.Report
+	if len(v.Report) > 0 {
+		if err := json.Unmarshal(v.Report, &report); err != nil {
+			return nil, "", fault.Wrap(err, fault.Corrupt, "the evaluation report cannot be read")
+		}
+	}
+	candidate := gate.Figures{Metrics: v.Metrics, Slices: report.Slices}
+	current, err := from.Version(ctx, name, champion)
+	if fault.Is(err, fault.NotFound) {
+		verdicts, err := gate.Evaluate(gates, candidate, nil)
+		return verdicts, "", err
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	figures, sameRows := train.ChampionFigures(report.Champion, current.ID, current.Metrics)
+	basis := "the champion's figures are of the same rows"
+	if !sameRows {
+		basis = "the champion's figures are of other rows"
+	}
+	verdicts, err := gate.Evaluate(gates, candidate, &gate.Figures{Metrics: figures})
+	return verdicts, basis, err
+}
