@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // target is a server under load. Its requests are written once, because the
@@ -186,14 +187,17 @@ func (t *target) open(rate float64, n int, duration time.Duration) ([]time.Durat
 }
 
 // pace hands out what is due. It sleeps in the kernel on a thread of its own,
-// because timers of the runtime are as coarse as a millisecond.
+// because timers of the runtime are as coarse as a millisecond, and the runtime
+// is not told, because it would lend the thread's place to others meanwhile and
+// let it wait for one afterwards.
 func pace(start time.Time, dues []time.Duration, next chan<- int) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for i := range dues {
 		for time.Since(start) < dues[i] {
 			wait := max(dues[i]-time.Since(start), tick)
-			_ = syscall.Nanosleep(&syscall.Timespec{Sec: int64(wait / time.Second), Nsec: int64(wait % time.Second)}, nil)
+			nap := syscall.NsecToTimespec(int64(wait))
+			_, _, _ = syscall.RawSyscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&nap)), 0, 0)
 		}
 		next <- i
 	}

@@ -12,14 +12,11 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"math"
-	"net/http"
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/leat-ai/leat/bench/internal/binary"
@@ -38,6 +35,9 @@ type size struct {
 }
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == bareWord {
+		log.Fatal(serveBare())
+	}
 	var s size
 	flag.IntVar(&s.columns, "columns", 30, "features of a row, at least 8")
 	flag.IntVar(&s.connections, "connections", 32, "of the load")
@@ -47,6 +47,7 @@ func main() {
 	flag.Float64Var(&s.seconds, "seconds", 6*result.Scale(), "of load, each round and side")
 	flag.BoolVar(&s.alone, "alone", false, "without the peer, to profile")
 	flag.Parse()
+	runtime.GOMAXPROCS(runtime.NumCPU() + 1) // one for pace, which holds on to it
 	if err := run(context.Background(), s); err != nil {
 		log.Fatal(err)
 	}
@@ -73,6 +74,15 @@ func run(ctx context.Context, s size) error {
 		return err
 	}
 	d := &contest{size: s, ours: ours, oursPID: server.PID()}
+	url, stop, pid, err := startBare(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	d.barePID = pid
+	if d.bare, err = newTarget("bare handler", url+"/", rows); err != nil {
+		return err
+	}
 	if s.alone {
 		return d.single(ctx)
 	}
@@ -98,14 +108,30 @@ func run(ctx context.Context, s size) error {
 	return d.report(lost)
 }
 
-// single measures leat alone, to compare with itself.
+// single measures leat and the bare handler, without the peer.
 func (d *contest) single(ctx context.Context) error {
 	for range d.rounds {
-		seconds, err := d.closed(ctx, d.ours, d.oursPID, &d.oursCPU)
-		if err != nil {
-			return err
+		rate := 0.0
+		for _, side := range []struct {
+			t   *target
+			pid int
+			cpu *[]float64
+		}{{d.ours, d.oursPID, &d.oursCPU}, {d.bare, d.barePID, &d.bareCPU}} {
+			seconds, err := d.closed(ctx, side.t, side.pid, side.cpu)
+			if err != nil {
+				return err
+			}
+			if rate == 0 {
+				rate = 0.5 / seconds
+			}
+			took, err := side.t.open(rate, d.connections, d.duration())
+			if err != nil {
+				return err
+			}
+			q, cpu := quantilesOf(took), *side.cpu
+			fmt.Printf("%-12s %6.0f answers/s, %5.1f µs of processor each; at %.0f/s p50 %.2f ms, p95 %.2f ms, p99 %.2f ms\n",
+				side.t.name, 1/seconds, 1e6*cpu[len(cpu)-1], rate, q.p50, q.p95, q.p99)
 		}
-		fmt.Printf("leat alone: %.0f answers/s, %.1f µs of processor each\n", 1/seconds, 1e6*d.oursCPU[len(d.oursCPU)-1])
 	}
 	return nil
 }
@@ -133,15 +159,16 @@ func bodies(s size) [][]byte {
 // contest is the two servers in turns.
 type contest struct {
 	size
-	ours, theirs, plain *target
-	oursPID, theirsPID  int
+	ours, theirs, plain, bare   *target
+	oursPID, theirsPID, barePID int
 
-	peak, peakPlain      duel.Result // seconds per answer, closed loop
-	oursCPU, theirsCPU   []float64   // seconds of processor per answer
-	plainCPU             []float64
-	oursOpen, theirsOpen []quantiles // at half of the own peak
-	oursAtPeer           []quantiles // leat at the peer's half peak
-	oursPeak, theirsPeak float64
+	peak, peakPlain, peakBare duel.Result // seconds per answer, closed loop
+	oursCPU, theirsCPU        []float64   // seconds of processor per answer
+	plainCPU, bareCPU         []float64
+	bareOpen                  []quantiles // the bare handler at half of our peak
+	oursOpen, theirsOpen      []quantiles // at half of the own peak
+	oursAtPeer                []quantiles // leat at the peer's half peak
+	oursPeak, theirsPeak      float64
 }
 
 type quantiles struct{ p50, p95, p99 float64 }
@@ -158,10 +185,17 @@ func (d *contest) measure(ctx context.Context) error {
 			return err
 		}
 	}
+	// In the order that processor knows.
 	ours := func() (float64, error) { return d.closed(ctx, d.ours, d.oursPID, &d.oursCPU) }
 	var err error
 	d.peak, err = duel.Alternate(d.rounds, ours, func() (float64, error) {
 		return d.closed(ctx, d.theirs, d.theirsPID, &d.theirsCPU)
+	})
+	if err != nil {
+		return err
+	}
+	d.peakBare, err = duel.Alternate(d.rounds, ours, func() (float64, error) {
+		return d.closed(ctx, d.bare, d.barePID, &d.bareCPU)
 	})
 	if err != nil {
 		return err
@@ -199,7 +233,7 @@ func (d *contest) halves() error {
 		to   *[]quantiles
 	}{
 		{d.ours, d.oursPeak / 2, &d.oursOpen}, {d.theirs, d.theirsPeak / 2, &d.theirsOpen},
-		{d.ours, d.theirsPeak / 2, &d.oursAtPeer},
+		{d.ours, d.theirsPeak / 2, &d.oursAtPeer}, {d.bare, d.oursPeak / 2, &d.bareOpen},
 	} {
 		took, err := turn.t.open(turn.rate, d.connections, d.duration())
 		if err != nil {
@@ -260,73 +294,4 @@ func (t *target) scores(into []float64) error {
 		into[i] = *answer.Decisions[0].Score
 	}
 	return nil
-}
-
-// dropped reads how many records the server kept and did not.
-func dropped(url string) (string, error) {
-	r, err := http.Get(url + "/metrics")
-	if err != nil {
-		return "", err
-	}
-	defer r.Body.Close()
-	text, err := io.ReadAll(r.Body)
-	var found []string
-	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "leat_records") {
-			found = append(found, strings.TrimSpace(line))
-		}
-	}
-	return strings.Join(found, ", "), err
-}
-
-func (d *contest) report(records string) error {
-	own := 1e6 * duel.Median(d.oursCPU)
-	figures := []result.Figure{
-		speedup("throughput over FastAPI's, plain handler", d.peakPlain).AtLeast(15),
-		speedup("throughput over FastAPI's, tuned handler", d.peak).AtLeast(15),
-		peak("peak, beside the plain handler", d.peakPlain), peak("peak, beside the tuned handler", d.peak),
-		{Name: "processor time of an answer, plain", Value: own, Unit: "µs", Peer: 1e6 * duel.Median(d.plainCPU)},
-		{Name: "processor time of an answer, tuned", Value: own, Unit: "µs", Peer: 1e6 * duel.Median(d.theirsCPU)},
-	}
-	for _, part := range []struct {
-		name   string
-		of     func(quantiles) float64
-		atMost float64
-	}{
-		{"p50", func(q quantiles) float64 { return q.p50 }, 0},
-		{"p95", func(q quantiles) float64 { return q.p95 }, 2},
-		{"p99", func(q quantiles) float64 { return q.p99 }, 0},
-	} {
-		f := latency(part.name+" at half of the own peak", d.oursOpen, d.theirsOpen, part.of)
-		if part.atMost > 0 {
-			f = f.AtMost(part.atMost)
-		}
-		figures = append(figures, f)
-	}
-	figures = append(figures, latency("p95 at half of the peer's peak", d.oursAtPeer, d.theirsOpen, func(q quantiles) float64 { return q.p95 }))
-	return result.Keep(result.Entry{Bench: "realtime", Figures: figures, Setup: fmt.Sprintf(
-		"one row of %d doubles, %d trees, %d connections, %d rounds of %.1f s, peer: FastAPI, uvicorn with uvloop and httptools, %d workers; records: %s",
-		d.columns, fixture.Trees, d.connections, d.rounds, d.seconds, d.workers, records)})
-}
-
-func speedup(name string, r duel.Result) result.Figure {
-	ratio, least, most := r.Speedup()
-	return result.Figure{Name: name, Value: ratio, Unit: "×", Least: least, Most: most}
-}
-
-func peak(name string, r duel.Result) result.Figure {
-	return result.Figure{Name: name, Value: 1 / duel.Median(r.Ours), Unit: "answers/s", Peer: 1 / duel.Median(r.Theirs),
-		Least: 1 / slices.Max(r.Ours), Most: 1 / slices.Min(r.Ours)}
-}
-
-func latency(name string, ours, theirs []quantiles, of func(quantiles) float64) result.Figure {
-	values := func(list []quantiles) []float64 {
-		out := make([]float64, len(list))
-		for i, q := range list {
-			out[i] = of(q)
-		}
-		return out
-	}
-	mine := values(ours)
-	return result.Figure{Name: name, Value: duel.Median(mine), Unit: "ms", Least: slices.Min(mine), Most: slices.Max(mine), Peer: duel.Median(values(theirs))}
 }
