@@ -78,11 +78,8 @@ func (g *gate) enter(ctx context.Context, path *Path, q *Request) error {
 func (g *gate) leave() { g.slots.Leave() }
 
 // deadline bounds a request's time, unless it is bounded more tightly.
-func (g *gate) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
-	timeout := g.limits.Timeout.Std()
-	if timeout <= 0 {
-		timeout = defaultTimeout
-	}
+func (p *Path) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	timeout := p.Timeout()
 	if at, ok := ctx.Deadline(); ok && time.Until(at) <= timeout {
 		return ctx, func() {}
 	}
@@ -100,7 +97,7 @@ func (p *Path) admit(ctx context.Context, g *gate, q Request) (*Answer, error) {
 	if !interactive(q.Pattern) {
 		return p.decide(ctx, q)
 	}
-	ctx, cancel := g.deadline(ctx)
+	ctx, cancel := p.deadline(ctx)
 	defer cancel()
 	if err := g.enter(ctx, p, &q); err != nil {
 		return nil, err

@@ -169,6 +169,14 @@ func (p *Path) MaxRows() int {
 	return defaultMaxRows
 }
 
+// Timeout bounds the time of one request, the reading of its body included.
+func (p *Path) Timeout() time.Duration {
+	if d := p.release.Content.Limits.Timeout.Std(); d > 0 {
+		return d
+	}
+	return defaultTimeout
+}
+
 // MaxBody is how many bytes one interactive request may have.
 func (p *Path) MaxBody() int64 {
 	if n := p.release.Content.Limits.MaxBody; n > 0 {

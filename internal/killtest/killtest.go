@@ -181,13 +181,8 @@ func (c Case) killed(t *testing.T, dir string, most int, delay func() time.Durat
 // life runs the job once and kills it after a while, or never for 0. It tells
 // whether it was killed.
 func (c Case) life(t *testing.T, dir string, after time.Duration) bool {
-	binary, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var output bytes.Buffer
-	child := exec.CommandContext(t.Context(), binary)
-	child.Env = append(os.Environ(), jobVariable+"="+c.Job, dirVariable+"="+dir)
+	child := Child(t, c.Job, dir)
 	child.Stdout, child.Stderr = &output, &output
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
@@ -196,7 +191,7 @@ func (c Case) life(t *testing.T, dir string, after time.Duration) bool {
 		timer := time.AfterFunc(after, func() { _ = child.Process.Kill() })
 		defer timer.Stop()
 	}
-	err = child.Wait()
+	err := child.Wait()
 	if err == nil {
 		return false
 	}
@@ -205,6 +200,19 @@ func (c Case) life(t *testing.T, dir string, after time.Duration) bool {
 		t.Fatalf("the job failed by itself: %v\n%s", err, output.Bytes())
 	}
 	return true
+}
+
+// Child returns a process, not started yet, that will do a job on a folder: for
+// tests that end it in a way of their own.
+func Child(t *testing.T, job, dir string) *exec.Cmd {
+	t.Helper()
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.CommandContext(t.Context(), binary)
+	child.Env = append(os.Environ(), jobVariable+"="+job, dirVariable+"="+dir)
+	return child
 }
 
 // Tree returns an Outcome that names every file below a folder with the

@@ -113,6 +113,7 @@ func New(s *server.Server, services Services) *API {
 	config.Info.Description = "Bring AI into the applications and processes that you already have."
 	config.DocsPath, config.SchemasPath = "", ""
 	config.CreateHooks = nil
+	config.Transformers = []huma.Transformer{ownProblem}
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{keyScheme: {
 		Type: "http", Scheme: "bearer", Description: "An API key, where the server asks for one. The words beside it are the verbs that it must grant.",
 	}}
@@ -200,6 +201,12 @@ type route struct {
 	method, path, id, summary, tag, verb string
 }
 
+// Bounds of the body of an operation; a project's files are the largest.
+const (
+	bodyTime = 30 * time.Second
+	maxBody  = 8 << 20
+)
+
 // keyScheme is how the OpenAPI document names API keys.
 const keyScheme = "key"
 
@@ -208,7 +215,7 @@ func needs(verb string) []map[string][]string { return []map[string][]string{{ke
 // register adds an operation whose handler is called once the principal has
 // the route's verb on what name picks out of the input.
 func register[In, Out any](a *API, r route, name func(*In) string, handle func(ctx context.Context, p identity.Principal, in *In) (Out, error)) {
-	op := huma.Operation{Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary, Tags: []string{r.tag}, Security: needs(r.verb)}
+	op := huma.Operation{Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary, Tags: []string{r.tag}, Security: needs(r.verb), BodyReadTimeout: bodyTime, MaxBodyBytes: maxBody}
 	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*Body[Out], error) {
 		p, err := allowed(ctx, r.verb, name(in))
 		if err != nil {
@@ -231,6 +238,34 @@ func problem(err error) error {
 		return huma.ErrorWithHeaders(p, headers)
 	}
 	return p
+}
+
+// ownProblem makes what the framework finds wrong with a request a problem
+// document like every other, without the value that was wrong: it may be
+// large, and it may be a secret.
+func ownProblem(_ huma.Context, _ string, v any) (any, error) {
+	m, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
+	}
+	kind := fault.Invalid
+	for _, k := range fault.Kinds() {
+		if k.HTTP() == m.Status && k != fault.Rejected {
+			kind = k
+		}
+	}
+	p := &server.Problem{Type: "about:blank", Title: http.StatusText(m.Status), Status: m.Status, Kind: string(kind), Detail: "the request is not understood"}
+	switch len(m.Errors) {
+	case 0:
+		p.Detail = m.Detail
+	case 1:
+		p.Detail, p.Where = m.Errors[0].Message, m.Errors[0].Location
+	default:
+		for _, e := range m.Errors {
+			p.Errors = append(p.Errors, server.Mistake{Detail: e.Message, Where: e.Location})
+		}
+	}
+	return p, nil
 }
 
 // anything is for routes whose verb is not asked on a name of its own.

@@ -2,8 +2,6 @@ package api
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -55,7 +53,7 @@ func (a *API) score(w http.ResponseWriter, r *http.Request, buf *scratch) error 
 	if err != nil {
 		return err
 	}
-	if err := readBody(w, r, path.MaxBody(), &buf.body); err != nil {
+	if err := server.ReadBody(w, r, path.MaxBody(), path.Timeout(), &buf.body); err != nil {
 		return err
 	}
 	call := realtime.Call{Endpoint: name, Principal: p, Body: buf.body.Bytes(), Key: r.Header.Get(IdempotencyKey), Received: received}
@@ -73,27 +71,6 @@ func (a *API) score(w http.ResponseWriter, r *http.Request, buf *scratch) error 
 		h.Set("Idempotent-Replayed", "true")
 	}
 	_, _ = w.Write(reply) // a client that is gone has nobody to tell
-	return nil
-}
-
-// readBody reads a body of at most limit bytes; a declared length over it is
-// refused unread.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64, into *bytes.Buffer) error {
-	into.Reset()
-	tooLarge := fault.New(fault.TooLarge, "the body is over %d bytes", limit).
-		Hint("send fewer rows at a time, or raise limits.max_body of the endpoint")
-	if r.ContentLength > limit {
-		return tooLarge
-	}
-	if r.ContentLength > 0 {
-		into.Grow(int(r.ContentLength) + bytes.MinRead)
-	}
-	if _, err := io.Copy(into, http.MaxBytesReader(w, r.Body, limit)); err != nil {
-		if _, over := errors.AsType[*http.MaxBytesError](err); over {
-			return tooLarge
-		}
-		return fault.New(fault.Invalid, "the body ended too early").Because(err)
-	}
 	return nil
 }
 

@@ -122,6 +122,7 @@ func New(c Config, keys Authenticator, tel *telemetry.Telemetry) (*Server, error
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       60 * time.Second,
+		WriteTimeout:      10 * time.Minute, // a query may take its time, a client may not hold on for ever
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(tel.Log().Handler(), slog.LevelDebug),
@@ -155,7 +156,7 @@ func (s *Server) HandleOpen(pattern string, h http.Handler) {
 
 // Handler is the whole server as a handler, for tests and in-process clients.
 func (s *Server) Handler() http.Handler {
-	return s.guarded(s.counted(s.traced(http.MaxBytesHandler(s.mux, s.config.MaxBody))))
+	return s.guarded(s.counted(s.traced(bounded(unhurried(s.mux), s.config.MaxBody))))
 }
 
 // Start listens, and serves until Stop. It returns once connections are

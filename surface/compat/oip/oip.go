@@ -10,9 +10,7 @@ package oip
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -196,7 +194,7 @@ func (o surface) infer(w http.ResponseWriter, r *http.Request) error {
 	if err := sameVersion(r, path); err != nil {
 		return err
 	}
-	q, err := read(w, r, path.MaxBody())
+	q, err := read(w, r, path)
 	if err != nil {
 		return err
 	}
@@ -221,17 +219,10 @@ func (o surface) infer(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func read(w http.ResponseWriter, r *http.Request, limit int64) (*request, error) {
-	tooLarge := fault.New(fault.TooLarge, "the body is over %d bytes", limit)
-	if r.ContentLength > limit {
-		return nil, tooLarge
-	}
+func read(w http.ResponseWriter, r *http.Request, path *decide.Path) (*request, error) {
 	var body bytes.Buffer
-	if _, err := io.Copy(&body, http.MaxBytesReader(w, r.Body, limit)); err != nil {
-		if _, over := errors.AsType[*http.MaxBytesError](err); over {
-			return nil, tooLarge
-		}
-		return nil, fault.New(fault.Invalid, "the body ended too early").Because(err)
+	if err := server.ReadBody(w, r, path.MaxBody(), path.Timeout(), &body); err != nil {
+		return nil, err
 	}
 	q := new(request)
 	if err := json.Unmarshal(body.Bytes(), q); err != nil {

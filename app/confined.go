@@ -1,0 +1,62 @@
+package app
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/guard/identity"
+	"github.com/leat-ai/leat/spec"
+)
+
+// confined checks that a project which somebody sends stays inside of itself:
+// it names no file beyond its folder and no program to run. Otherwise a key
+// that may apply and run could read and write whatever the server may. Who
+// administers the server, and the user of its machine, may do that anyway.
+func confined(ctx context.Context, list []spec.Resource) error {
+	p, ok := identity.From(ctx)
+	if !ok || p.May("admin", "*") {
+		return nil
+	}
+	var mistakes fault.List
+	refuse := func(r spec.Resource, what string) {
+		mistakes.Add(fault.New(fault.Forbidden, "%s %q %s", r.Kind, r.Name, what).At("%s", r.At.String()).
+			Hint("a key with the grant admin:* is needed, or `leat apply` on the server itself"))
+	}
+	for _, r := range list {
+		for _, name := range locations(r) {
+			if !strings.Contains(name, "://") && !filepath.IsLocal(name) {
+				refuse(r, "names a file outside of the project")
+			}
+		}
+		if runsCommand(r) {
+			refuse(r, "runs a program on the server")
+		}
+	}
+	return mistakes.Err()
+}
+
+// locations are the files and addresses that a resource names.
+func locations(r spec.Resource) []string {
+	switch s := r.Spec.(type) {
+	case *spec.Source:
+		return []string{s.From}
+	case *spec.Batch:
+		return []string{s.From, s.To}
+	}
+	return nil
+}
+
+func runsCommand(r spec.Resource) bool {
+	p, ok := r.Spec.(*spec.Pipeline)
+	if !ok {
+		return false
+	}
+	for _, s := range p.Steps {
+		if s.Train != nil && (s.Train.Trainer == "command" || len(s.Train.Command) > 0) {
+			return true
+		}
+	}
+	return false
+}
