@@ -16,7 +16,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"time"
 
@@ -227,7 +226,6 @@ func (a *App) openTelemetry(ctx context.Context) (func(context.Context) error, e
 		return nil, err
 	}
 	a.tel, a.log = tel, tel.Log()
-	tel.Gauge("leat_goroutines_max", "Processors that goroutines may use.", func() float64 { return float64(runtime.GOMAXPROCS(0)) })
 	return tel.Close, nil
 }
 

@@ -16,12 +16,6 @@ import (
 	"github.com/leat-ai/leat/store/catalog"
 )
 
-// Catalog is what the ledger needs of the catalog.
-type Catalog interface {
-	Read(ctx context.Context, f func(catalog.Tx) error) error
-	Write(ctx context.Context, f func(catalog.Tx) error) error
-}
-
 // Ledger remembers the answers given under idempotency keys. It is safe for
 // many goroutines and for many replicas on one catalog.
 //
@@ -31,7 +25,7 @@ type Catalog interface {
 // deadline, for a process that was killed: whoever repeats the request then
 // gets an answer decided anew, because the first was never given to anybody.
 type Ledger struct {
-	db    Catalog
+	db    catalog.Database
 	clock clock.Clock
 	keep  time.Duration
 
@@ -42,7 +36,7 @@ type Ledger struct {
 
 // NewLedger returns the ledger of a catalog that keeps answers for a time; 0
 // means 24 hours.
-func NewLedger(db Catalog, clock clock.Clock, keep time.Duration) *Ledger {
+func NewLedger(db catalog.Database, clock clock.Clock, keep time.Duration) *Ledger {
 	if keep <= 0 {
 		keep = 24 * time.Hour
 	}

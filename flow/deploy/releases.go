@@ -16,16 +16,10 @@ import (
 	"github.com/leat-ai/leat/store/catalog"
 )
 
-// Catalog is what the releases need of the catalog.
-type Catalog interface {
-	Read(ctx context.Context, f func(catalog.Tx) error) error
-	Write(ctx context.Context, f func(catalog.Tx) error) error
-}
-
 // Releases keeps releases and the live one of each endpoint. It is safe for
 // many goroutines, and for many replicas on one catalog.
 type Releases struct {
-	db    Catalog
+	db    catalog.Database
 	clock clock.Clock
 
 	mu       sync.Mutex
@@ -33,7 +27,7 @@ type Releases struct {
 }
 
 // New returns the releases of a catalog.
-func New(db Catalog, clock clock.Clock) *Releases {
+func New(db catalog.Database, clock clock.Clock) *Releases {
 	return &Releases{db: db, clock: clock, watchers: map[chan struct{}]bool{}}
 }
 

@@ -8,21 +8,15 @@ import (
 	"github.com/leat-ai/leat/store/catalog"
 )
 
-// Catalog is what the signals need of the catalog.
-type Catalog interface {
-	Read(ctx context.Context, f func(catalog.Tx) error) error
-	Write(ctx context.Context, f func(catalog.Tx) error) error
-}
-
 // Signals keeps readings. It is safe for many goroutines.
 type Signals struct {
-	db     Catalog
+	db     catalog.Database
 	notify func(Reading)
 }
 
 // NewSignals returns the signals of a catalog. notify, when not nil, is called
 // with each reading that fires, once it is stored.
-func NewSignals(db Catalog, notify func(Reading)) *Signals {
+func NewSignals(db catalog.Database, notify func(Reading)) *Signals {
 	return &Signals{db: db, notify: notify}
 }
 

@@ -17,22 +17,16 @@ import (
 	"github.com/leat-ai/leat/store/catalog"
 )
 
-// Catalog is what the registry needs of the catalog.
-type Catalog interface {
-	Read(ctx context.Context, f func(catalog.Tx) error) error
-	Write(ctx context.Context, f func(catalog.Tx) error) error
-}
-
 // Blobs is what the registry needs of the blob store: bytes by their digest.
 type Blobs interface {
 	PutBytes(ctx context.Context, content []byte) (blob.Digest, error)
-	ReadAll(ctx context.Context, d blob.Digest, max int64) ([]byte, error)
+	ReadAll(ctx context.Context, d blob.Digest, limit int64) ([]byte, error)
 }
 
 // Registry keeps model versions. It is safe for many goroutines, and for many
 // replicas on one catalog.
 type Registry struct {
-	db      Catalog
+	db      catalog.Database
 	blobs   Blobs
 	formats []model.Format
 	clock   clock.Clock
@@ -41,7 +35,7 @@ type Registry struct {
 
 // New returns the registry of a catalog and a blob store. Models are loaded
 // by the formats given.
-func New(db Catalog, blobs Blobs, formats []model.Format, clock clock.Clock) *Registry {
+func New(db catalog.Database, blobs Blobs, formats []model.Format, clock clock.Clock) *Registry {
 	return &Registry{db: db, blobs: blobs, formats: formats, clock: clock, loaded: newCache()}
 }
 
@@ -186,7 +180,7 @@ func resolve(ctx context.Context, tx catalog.Tx, name, ref string) (Version, err
 func unknown(err error, name, ref string) error {
 	if fault.Is(err, fault.NotFound) {
 		return fault.New(fault.NotFound, "model %s has no version %s", name, ref).
-			Hint("`leat models show %s` lists versions and aliases", name)
+			Hint("`leat models` lists the models, `leat models NAME` the versions and aliases of one")
 	}
 	return err
 }

@@ -11,12 +11,6 @@ import (
 	"github.com/leat-ai/leat/store/catalog"
 )
 
-// Catalog is what Keys needs of the catalog.
-type Catalog interface {
-	Read(ctx context.Context, f func(catalog.Tx) error) error
-	Write(ctx context.Context, f func(catalog.Tx) error) error
-}
-
 // Key is an API key without its secret.
 type Key struct {
 	ID        string    `json:"id"`
@@ -41,13 +35,13 @@ type NewKey struct {
 
 // Keys keeps API keys in the catalog. It is safe for many goroutines.
 type Keys struct {
-	db    Catalog
+	db    catalog.Database
 	clock clock.Clock
 	cache *cache
 }
 
 // NewKeys returns the keys of a catalog.
-func NewKeys(db Catalog, clock clock.Clock) *Keys {
+func NewKeys(db catalog.Database, clock clock.Clock) *Keys {
 	return &Keys{db: db, clock: clock, cache: newCache()}
 }
 

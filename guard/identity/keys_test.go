@@ -47,7 +47,7 @@ func openAt(t testing.TB, at string) *catalog.DB {
 
 // counted counts reads and can refuse them.
 type counted struct {
-	identity.Catalog
+	catalog.Database
 	reads  atomic.Int64
 	refuse atomic.Bool
 }
@@ -57,7 +57,7 @@ func (c *counted) Read(ctx context.Context, f func(catalog.Tx) error) error {
 	if c.refuse.Load() {
 		return fault.New(fault.Unavailable, "no catalog")
 	}
-	return c.Catalog.Read(ctx, f)
+	return c.Database.Read(ctx, f)
 }
 
 var scorer = identity.NewKey{Name: "checkout", Groups: []string{"shop"}, Grants: []string{"score:fraud"}}
@@ -183,7 +183,7 @@ func TestExpiredKeyIsRefusedThoughCached(t *testing.T) {
 }
 
 func TestAuthenticateReadsOnceWhileFresh(t *testing.T) {
-	c, db := &hands{}, &counted{Catalog: openCatalog(t)}
+	c, db := &hands{}, &counted{Database: openCatalog(t)}
 	keys := identity.NewKeys(db, c)
 	token, _, err := keys.Create(t.Context(), scorer)
 	if err != nil {

@@ -42,3 +42,13 @@ type Tx interface {
 	// dest. No row is a NotFound fault.
 	Row(ctx context.Context, statement string, args []any, dest ...any) error
 }
+
+// Database is a DB as those see it who keep something in it: transactions,
+// and nothing of how it is opened.
+type Database interface {
+	// Read calls f with one state of the database.
+	Read(ctx context.Context, f func(Tx) error) error
+	// Write does what f does whole or not at all. It may call f again, after
+	// taking back what the call before did.
+	Write(ctx context.Context, f func(Tx) error) error
+}

@@ -21,21 +21,15 @@ import (
 	"github.com/leat-ai/leat/store/catalog"
 )
 
-// Catalog is what the resources need of the catalog.
-type Catalog interface {
-	Read(ctx context.Context, f func(catalog.Tx) error) error
-	Write(ctx context.Context, f func(catalog.Tx) error) error
-}
-
 // Resources keeps the resources of environments. It is safe for many
 // goroutines and many replicas on one catalog.
 type Resources struct {
-	db    Catalog
+	db    catalog.Database
 	clock clock.Clock
 }
 
 // New returns the resources of a catalog.
-func New(db Catalog, clock clock.Clock) *Resources { return &Resources{db: db, clock: clock} }
+func New(db catalog.Database, clock clock.Clock) *Resources { return &Resources{db: db, clock: clock} }
 
 // Applied is one apply that changed something.
 type Applied struct {
