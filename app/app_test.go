@@ -20,7 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	killtest.Main(m, killtest.Jobs{"batch": batchJob, "pipeline": pipelineJob})
+	killtest.Main(m, killtest.Jobs{"batch": batchJob, "pipeline": pipelineJob, "serve": serveJob})
 }
 
 // patience bounds what a test waits for: the machine may be busy.

@@ -122,14 +122,19 @@ func (l *loop) serves(endpoint string) {
 // raw opens a connection and sends the head of a POST.
 func (l *loop) raw(path, head string) net.Conn {
 	l.Helper()
-	address := strings.TrimPrefix(l.URL(), "http://")
+	return dial(l.T, l.URL(), path, head)
+}
+
+func dial(t *testing.T, url, path, head string) net.Conn {
+	t.Helper()
+	address := strings.TrimPrefix(url, "http://")
 	c, err := net.Dial("tcp", address)
 	if err != nil {
-		l.Fatal(err)
+		t.Fatal(err)
 	}
-	l.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { c.Close() })
 	if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n%s\r\n\r\n", path, address, head); err != nil {
-		l.Fatal(err)
+		t.Fatal(err)
 	}
 	return c
 }

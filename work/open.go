@@ -33,7 +33,7 @@ func (e *Engine) open(ctx context.Context) error {
 			return err
 		}
 		e.db, config.SQLiteSystemDB = db, db
-		e.close = append(e.close, func() { db.Close() })
+		e.close = append(e.close, func() { _ = db.Close() })
 	} else {
 		pool, err := openPostgres(ctx, e.config.URL)
 		if err != nil {
@@ -41,9 +41,11 @@ func (e *Engine) open(ctx context.Context) error {
 		}
 		e.db, config.SystemDBPool = stdlib.OpenDBFromPool(pool), pool
 		config.DatabaseSchema = postgresSchema
-		e.close = append(e.close, pool.Close, func() { e.db.Close() })
+		e.close = append(e.close, pool.Close, func() { _ = e.db.Close() })
 	}
-	d, err := dbos.NewContext(ctx, config)
+	// The library would cancel, for good, every run that is under way when
+	// this context ends; a process that is asked to end calls Close instead.
+	d, err := dbos.NewContext(context.WithoutCancel(ctx), config)
 	if err != nil {
 		return fault.New(fault.Unavailable, "the database of runs cannot be prepared").Because(err).
 			Hint("check that the database answers and that its user may create tables")
@@ -79,7 +81,7 @@ func openSQLite(ctx context.Context, path string) (*sql.DB, error) {
 	db.SetMaxOpenConns(4)
 	db.SetMaxIdleConns(4)
 	if err := db.PingContext(ctx); err != nil {
-		db.Close()
+		_ = db.Close()
 		return nil, fault.Wrap(err, fault.Unavailable, "the database of runs cannot be opened")
 	}
 	return db, nil

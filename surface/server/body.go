@@ -27,6 +27,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64, within time.D
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(within))
 	_, err := io.Copy(into, http.MaxBytesReader(w, r.Body, limit))
 	if err == nil {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // see unhurried
 		return nil
 	}
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
