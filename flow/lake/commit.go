@@ -4,6 +4,7 @@ import (
 	"context"
 	crand "crypto/rand"
 	"encoding/hex"
+	"errors"
 	"io"
 	"maps"
 	"math/rand/v2"
@@ -286,7 +287,7 @@ func (t *Table) stageAll(ctx context.Context, r frame.Reader, stem string) (path
 	}
 	for {
 		batch, err := r.Next(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

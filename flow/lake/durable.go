@@ -63,7 +63,7 @@ type durableFile struct{ *os.File }
 func (f *durableFile) ReadFrom(r io.Reader) (int64, error) { return io.Copy(f.File, r) }
 
 func (f *durableFile) Close() error {
-	if err := f.File.Sync(); err != nil {
+	if err := f.Sync(); err != nil {
 		return errors.Join(err, f.File.Close())
 	}
 	if err := f.File.Close(); err != nil {

@@ -24,6 +24,7 @@ package lake
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -39,6 +40,7 @@ import (
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/store/blob"
 	"github.com/leat-ai/leat/store/catalog"
 )
 
@@ -51,21 +53,25 @@ const catalogName = "leat"
 
 // Config says where a lake is.
 type Config struct {
-	// Warehouse is where the tables' files are: a local folder, or the URL
-	// of a bucket (s3://bucket/path, abfss://…) whose file system the binary
-	// links in.
+	// Warehouse is where the tables' files are: a local folder, or the address
+	// of a place in a bucket by which every Iceberg reader knows it:
+	// s3://bucket/path, abfss://container@account.dfs.core.windows.net/path.
 	Warehouse string
+	// Bucket is what a warehouse in a bucket is reached through; its names
+	// stand below Warehouse. Its owner closes it, after the lake.
+	Bucket blob.Bucket
 	// DB is the catalog database; the lake keeps its two tables in it and
 	// leaves closing it to its owner.
 	DB *sql.DB
 	// Dialect is the kind of DB.
 	Dialect catalog.Dialect
-	// Properties configure the file system of a bucket, such as s3.endpoint
-	// and s3.region, by Iceberg's names.
-	Properties map[string]string
-	// Scratch is a local folder for files on their way to a bucket. The
-	// system's temporary folder when empty; not used by a local warehouse.
+	// Scratch is a local folder for files on their way to a bucket, and for
+	// copies of those that are read. The system's temporary folder when empty;
+	// not used by a local warehouse.
 	Scratch string
+	// Cache bounds these copies, in bytes; 8 GiB when 0. A SQL statement needs
+	// room for all files of the tables that it names.
+	Cache int64
 }
 
 // Validate reports every mistake of the configuration.
@@ -73,6 +79,15 @@ func (c Config) Validate() error {
 	var mistakes fault.List
 	if c.Warehouse == "" {
 		mistakes.Add(fault.New(fault.Invalid, "the lake has no warehouse").Hint("name a folder or a bucket for its files"))
+	}
+	if bucketWarehouse(c.Warehouse) && c.Bucket == nil {
+		mistakes.Add(fault.New(fault.Invalid, "the lake's warehouse is in a bucket that is not open"))
+	}
+	if scheme, _, remote := strings.Cut(c.Warehouse, "://"); remote && scheme != "file" && !bucketWarehouse(c.Warehouse) {
+		mistakes.Add(fault.New(fault.Unsupported, "a warehouse cannot be at %s://", scheme).Hint("use a folder, s3://… or abfss://…"))
+	}
+	if c.Cache < 0 {
+		mistakes.Add(fault.New(fault.Invalid, "the lake's cache has a negative bound"))
 	}
 	if c.DB == nil {
 		mistakes.Add(fault.New(fault.Invalid, "the lake has no catalog database"))
@@ -91,6 +106,8 @@ type Lake struct {
 	local      bool
 	scratch    string
 	checked    *verifier
+	bucket     *warehouse // nil when local
+	cache      *cache     // nil when local
 
 	mu         sync.Mutex
 	committers map[string]*sync.Mutex // by table: one committer at a time inside the process
@@ -102,26 +119,33 @@ func Open(ctx context.Context, c Config) (*Lake, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	warehouse, local, err := warehouseURL(c.Warehouse)
+	address, local, err := warehouseURL(c.Warehouse)
 	if err != nil {
 		return nil, err
 	}
-	if local {
-		useDurableFiles()
-	}
-	props := iceberg.Properties{"warehouse": warehouse}
-	for k, v := range c.Properties {
-		props[k] = v
-	}
-	cat, err := openCatalog(ctx, c, props)
-	if err != nil {
-		return nil, storeFault(err, "the lake's catalog cannot be opened")
-	}
 	l := &Lake{
-		ice: cat, warehouse: warehouse, properties: props, local: local, scratch: c.Scratch,
+		warehouse: address, local: local, scratch: c.Scratch, properties: iceberg.Properties{"warehouse": address},
 		checked: newVerifier(), committers: map[string]*sync.Mutex{},
 	}
+	if local {
+		useDurableFiles()
+	} else {
+		l.bucket = &warehouse{c.Bucket, address}
+		l.properties[bucketKey] = buckets().add(l.bucket)
+		if l.cache, err = openCache(c.Scratch, c.Cache); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+	}
+	if l.ice, err = openCatalog(ctx, c, l.properties); err != nil {
+		return nil, errors.Join(storeFault(err, "the lake's catalog cannot be opened"), l.Close())
+	}
 	return l, l.ensureNamespace(ctx, DefaultNamespace)
+}
+
+// bucketWarehouse tells whether an address is one of a bucket.
+func bucketWarehouse(address string) bool {
+	scheme, _, found := strings.Cut(address, "://")
+	return found && slices.Contains(bucketSchemes(), scheme)
 }
 
 // openCatalog opens the Iceberg catalog, and makes its tables. PostgreSQL
@@ -142,13 +166,33 @@ func openCatalog(ctx context.Context, c Config, props iceberg.Properties) (*ices
 	}
 }
 
-// Close releases what the lake holds, not the database.
-func (l *Lake) Close() error { return l.ice.Close() }
+// Close releases what the lake holds, not the database or the bucket.
+func (l *Lake) Close() (err error) {
+	if l.ice != nil {
+		err = l.ice.Close()
+	}
+	if l.bucket != nil {
+		buckets().remove(l.properties[bucketKey])
+	}
+	if l.cache != nil {
+		err = errors.Join(err, l.cache.Close())
+	}
+	return err
+}
+
+// Folder is the local folder with the files that queries read: that of the
+// warehouse, or of copies of its files.
+func (l *Lake) Folder() string {
+	if l.local {
+		return localPath(l.warehouse)
+	}
+	return l.cache.dir
+}
 
 // warehouseURL makes a URL of a folder or bucket, and the folder itself.
 func warehouseURL(where string) (_ string, local bool, err error) {
-	if u, err := url.Parse(where); err == nil && len(u.Scheme) > 1 && u.Scheme != "file" {
-		return strings.TrimSuffix(where, "/"), false, nil
+	if bucketWarehouse(where) {
+		return strings.TrimRight(where, "/"), false, nil
 	}
 	path := where
 	if strings.HasPrefix(where, "file:") {

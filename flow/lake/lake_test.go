@@ -3,6 +3,7 @@ package lake_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -326,7 +327,7 @@ func TestScanOfPartsAndCancellation(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Next(t.Context()); err == nil || err == io.EOF {
+	if _, err := r.Next(t.Context()); err == nil || errors.Is(err, io.EOF) {
 		t.Fatalf("a closed scan is read: %v", err)
 	}
 }

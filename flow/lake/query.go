@@ -54,9 +54,11 @@ func (s SQL) Query(ctx context.Context, sql string, args ...any) (frame.Reader, 
 	relations := make(map[string]query.Relation, len(wanted))
 	defer releaseAll(relations)
 	for key, w := range wanted {
-		if relations[key], err = s.relation(ctx, w); err != nil {
+		var release func()
+		if relations[key], release, err = s.relation(ctx, w); err != nil {
 			return nil, err
 		}
+		defer release()
 	}
 	return s.Engine.Query(ctx, query.Statement{SQL: rewritten, Relations: relations, Args: args})
 }
@@ -157,51 +159,58 @@ type wantedTable struct {
 	snapshot int64
 }
 
-func (s SQL) relation(ctx context.Context, w wantedTable) (query.Relation, error) {
-	var r query.Relation
+func (s SQL) relation(ctx context.Context, w wantedTable) (r query.Relation, release func(), err error) {
+	release = func() {}
 	t, err := s.Lake.Table(ctx, w.name)
 	if err != nil && !(fault.Is(err, fault.NotFound) && s.Fresh != nil) {
-		return r, err
+		return r, nil, err
 	}
 	if err == nil {
 		if w.snapshot != 0 {
 			if t, err = t.At(w.snapshot); err != nil {
-				return r, err
+				return r, nil, err
 			}
 		}
-		if r, err = t.Relation(ctx); err != nil {
-			return r, err
+		if r, release, err = t.Relation(ctx); err != nil {
+			return r, nil, err
 		}
 	}
 	if s.Fresh == nil || w.snapshot != 0 {
-		return r, nil
+		return r, release, nil
 	}
 	batches, columns, err := s.Fresh.Fresh(ctx, w.name)
 	if err != nil {
-		return r, err
+		release()
+		return r, nil, err
 	}
 	r.Batches = batches
 	if r.Columns == nil {
 		r.Columns = columns
 	}
-	return r, nil
+	return r, release, nil
 }
 
 // Relation is what a query engine needs to read t: its files, verified, and
-// its columns. Only a local warehouse has files that an engine can open.
-func (t *Table) Relation(ctx context.Context) (query.Relation, error) {
-	if !t.lake.local {
-		return query.Relation{}, fault.New(fault.Unsupported, "SQL reads tables of a local warehouse only; table %q is in a bucket", t.name).
-			Hint("query it with an engine that reads Iceberg tables in buckets, such as Spark or Trino")
-	}
+// its columns. Those of a bucket are copied, and the copies stay until release
+// is called. Tables that are too large for that are a TooLarge fault; when
+// other queries fill the room, it is an Overloaded one.
+func (t *Table) Relation(ctx context.Context) (r query.Relation, release func(), err error) {
 	files, err := t.Files(ctx)
 	if err != nil {
-		return query.Relation{}, err
+		return r, nil, err
 	}
-	if err := t.lake.checkFiles(ctx, t, files); err != nil {
-		return query.Relation{}, err
+	r, release = query.Relation{Columns: t.Columns()}, func() {}
+	if t.lake.local {
+		err = t.lake.checkFiles(ctx, t, files)
+		for _, f := range files {
+			r.Files = append(r.Files, f.Path)
+		}
+	} else {
+		r.Files, release, err = t.lake.fetchAll(ctx, t, files)
 	}
-	r := query.Relation{Columns: t.Columns()}
+	if err != nil {
+		return query.Relation{}, nil, err
+	}
 	for _, f := range t.fields {
 		r.FieldIDs = append(r.FieldIDs, f.id)
 	}
@@ -209,9 +218,8 @@ func (t *Table) Relation(ctx context.Context) (query.Relation, error) {
 		if digestOf(f.Path) == "" {
 			r.FieldIDs = nil // written by another engine, perhaps without ids
 		}
-		r.Files = append(r.Files, f.Path)
 	}
-	return r, nil
+	return r, release, nil
 }
 
 // pinTables writes the tokens anew with every table as a name of its own:

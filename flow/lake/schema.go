@@ -69,11 +69,11 @@ func icebergSchema(columns []frame.Column) (*iceberg.Schema, error) {
 			return nil, fault.New(fault.Invalid, "column %d has no usable name", i+1)
 		}
 		// SQL does not tell "A" from "a", so a table may not have both.
-		if folded := strings.ToLower(c.Name); seen[folded] {
+		folded := strings.ToLower(c.Name)
+		if seen[folded] {
 			return nil, fault.New(fault.Invalid, "two columns are named %q", c.Name)
-		} else {
-			seen[folded] = true
 		}
+		seen[folded] = true
 		t, err := icebergType(c.Type)
 		if err != nil {
 			return nil, fault.Wrap(err, fault.Unsupported, "column %q", c.Name)

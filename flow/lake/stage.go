@@ -20,8 +20,6 @@ import (
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
-	icebergio "github.com/apache/iceberg-go/io"
-
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 )
@@ -178,30 +176,8 @@ func (w *Writer) place(ctx context.Context) (string, error) {
 		w.done = true
 		return target, errors.Join(w.temp.Close(), syncDir(filepath.Dir(target)))
 	}
-	files, err := w.table.fs(ctx)
-	if err != nil {
-		return "", err
-	}
 	target := w.table.location + "/data/" + name
-	return target, upload(files, target, w.temp)
-}
-
-func upload(files icebergio.IO, target string, from *os.File) error {
-	writable, ok := files.(icebergio.WriteFileIO)
-	if !ok {
-		return fault.New(fault.Unsupported, "the warehouse cannot be written to")
-	}
-	if _, err := from.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	to, err := writable.Create(target)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(struct{ io.Writer }{to}, from); err != nil {
-		return errors.Join(err, to.Close())
-	}
-	return to.Close()
+	return target, w.table.lake.upload(ctx, target, w.temp)
 }
 
 // Abort throws the file away. After Finish it does nothing.

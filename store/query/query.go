@@ -35,7 +35,8 @@ type Statement struct {
 // writes, attaches, installs or reads files by itself is a Forbidden fault; a
 // mistake in the SQL an Invalid one with the engine's own message.
 //
-// The caller closes the Reader. Result columns have the six types of package
+// The caller closes the Reader. Files and batches of the statement are not
+// read any more when Query has returned. Result columns have the six types of package
 // frame; others are converted, decimals and wide integers to double, anything
 // nested to JSON text.
 type Engine interface {

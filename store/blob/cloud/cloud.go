@@ -12,6 +12,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	cdk "gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
@@ -94,13 +95,19 @@ type reader struct {
 
 func (r *reader) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = r.b.fault(err, r.name)
 	}
 	return n, err
 }
 
 func (r *reader) Close() error { return r.r.Close() }
+
+// Size is the size of the whole object, and Modified when it was written: what
+// readers of a cloud tell without another request.
+func (r *reader) Size() int64 { return r.r.Size() }
+
+func (r *reader) Modified() time.Time { return r.r.ModTime() }
 
 func (b *bucket) Put(ctx context.Context, name string, r io.Reader, fresh bool) error {
 	if err := blob.CheckName(name); err != nil {
@@ -152,7 +159,7 @@ var errRead = errors.New("the content could not be read")
 
 func (g *guard) Read(p []byte) (int, error) {
 	n, err := g.r.Read(p)
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return n, err
 	}
 	g.mu.Lock()
@@ -186,7 +193,7 @@ func (b *bucket) List(ctx context.Context, prefix string, f func(blob.Object) er
 	objects := b.cdk.List(&cdk.ListOptions{Prefix: b.prefix + prefix})
 	for {
 		o, err := objects.Next(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
