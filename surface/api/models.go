@@ -202,7 +202,7 @@ func (a *API) listEndpoints(ctx context.Context) ([]EndpointDetail, error) {
 	return list, nil
 }
 
-func (a *API) endpoint(ctx context.Context, name string) (EndpointDetail, error) {
+func (a *API) endpoint(_ context.Context, name string) (EndpointDetail, error) {
 	path, err := a.services.Endpoints.Path(name)
 	if err != nil {
 		return EndpointDetail{}, err

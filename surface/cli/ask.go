@@ -176,7 +176,7 @@ func printDecision(w io.Writer, d api.DecisionDetail) {
 	pairs(w, [][2]string{
 		{"decision", d.ID}, {"at", moment(d.At)}, {"endpoint", d.Endpoint + " (" + d.Pattern + ")"},
 		{"release", d.Release}, {"variant", d.Variant}, {"model", fmt.Sprintf("%s version %d", d.Model, d.Version)},
-		{"caller", d.Caller}, {"latency", fmt.Sprintf("%d µs", d.LatencyUS)}, {"decided", d.Decision.Decision}, {"error", d.Decision.Error},
+		{"caller", d.Caller}, {"latency", fmt.Sprintf("%d µs", d.LatencyUS)}, {"decided", d.Decision.Decision}, {"error", d.Error},
 	})
 	for _, part := range []struct {
 		name string

@@ -8,12 +8,13 @@
 //
 // Rules of the house for output: the result goes to standard output and
 // nothing else does; progress, hints and errors go to standard error; with
-// --json the result is one JSON value; the exit code is that of the error's
-// kind (base/fault).
+// --json the result is one JSON value, and an error one JSON object a line; the
+// exit code is that of the error's kind (base/fault).
 package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -83,7 +84,11 @@ func Main(ctx context.Context, p Program) int {
 	if !c.ran { // no command was found for the words
 		err = &usageError{fault.New(fault.Invalid, "%s", err).Hint("`leat --help` lists the commands")}
 	}
-	explain(p.Err, err)
+	if c.json {
+		explainJSON(p.Err, err)
+	} else {
+		explain(p.Err, err)
+	}
 	return exitCode(err)
 }
 
@@ -109,6 +114,25 @@ func explain(w io.Writer, err error) {
 		if hint := fault.HintOf(e); hint != "" {
 			fmt.Fprintf(w, "  hint: %s\n", hint)
 		}
+	})
+}
+
+// mistake is an error as --json prints it, one a line.
+type mistake struct {
+	Kind  fault.Kind `json:"kind"`
+	Error string     `json:"error"`
+	Where string     `json:"where,omitempty"`
+	Hint  string     `json:"hint,omitempty"`
+}
+
+// explainJSON prints every mistake as a JSON object on a line of its own.
+func explainJSON(w io.Writer, err error) {
+	fault.Each(err, func(e error) {
+		m := mistake{Kind: fault.KindOf(e), Error: e.Error(), Hint: fault.HintOf(e)}
+		if f, ok := errors.AsType[*fault.Error](e); ok {
+			m.Where = f.Where
+		}
+		_ = json.NewEncoder(w).Encode(m) // standard error is gone: there is nowhere to say so
 	})
 }
 

@@ -58,7 +58,7 @@ func (d *demo) source() (*spec.Source, error) {
 	}
 	truth, err := sample.Write(f, sample.Options{Rows: d.o.rows, Seed: uint64(d.o.seed)})
 	if err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, fault.Wrap(err, fault.Full, "cannot write the sample")
 	}
 	d.report.BestAUC = truth.BestAUC

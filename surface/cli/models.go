@@ -136,7 +136,7 @@ func (c *commands) writeCard(ctx context.Context, cl *client.Client, v registry.
 		return fault.Wrap(err, fault.Invalid, "cannot write %s", path)
 	}
 	if err := card.Write(f, cardOf(v, &report)); err != nil {
-		f.Close()
+		_ = f.Close()
 		return err
 	}
 	if err := f.Close(); err != nil {

@@ -56,7 +56,7 @@ func (c *commands) initProject(dir string) error {
 			return fault.Wrap(err, fault.Invalid, "cannot write %s", path)
 		}
 		if _, err := f.WriteString(text); err != nil {
-			f.Close()
+			_ = f.Close()
 			return fault.Wrap(err, fault.Full, "cannot write %s", path)
 		}
 		if err := f.Close(); err != nil {

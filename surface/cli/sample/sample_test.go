@@ -16,7 +16,7 @@ func TestSameSeedSameFile(t *testing.T) {
 		}
 		return [32]byte(h.Sum(nil))
 	}
-	if sum(7) != sum(7) {
+	if first, again := sum(7), sum(7); first != again {
 		t.Error("two files of one seed differ")
 	}
 	if sum(7) == sum(8) {
