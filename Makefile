@@ -12,7 +12,7 @@ LDFLAGS := -s -w $(GOLD) -X github.com/leat-ai/leat/app.Version=$(VERSION)
 export LEAT_TOOLS  ?= $(TOOLS)
 export LEAT_PYTHON ?= $(TOOLS)/venv/bin/python
 
-.PHONY: help build demo test test-race test-kill check generate tools bench bench-tools fuzz clean compiler
+.PHONY: help build demo test test-race test-kill check lint generate tools bench bench-tools fuzz clean compiler
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,10 @@ test-kill: tools ## kill -9 at fifty random instants of batches and pipelines
 check: ## format, vet, rules of the house, generated pages
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet -tags $(TAGS) ./...
+
+lint: ## golangci-lint by .golangci.yml
+	@internal/tools/install.sh lint
+	$(LEAT_TOOLS)/bin/golangci-lint run --build-tags $(TAGS) --max-issues-per-linter 0 --max-same-issues 0 ./...
 
 generate: ## write the generated pages of docs/reference anew
 	$(GO) generate -tags $(TAGS) ./...

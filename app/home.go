@@ -30,7 +30,7 @@ func (a *App) openHome(context.Context) (func(context.Context) error, error) {
 		return nil, fault.Wrap(err, fault.Invalid, "cannot write into %s", a.config.Home)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
+		_ = f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fault.New(fault.Conflict, "another leat works with %s", a.config.Home).
 				Hint("use it through its server, or end it first")

@@ -30,7 +30,7 @@ func (a *App) openRuns(ctx context.Context) (func(context.Context) error, error)
 	a.runs = e
 	a.defineIngest()
 	batch.Define(e, batch.Deps{
-		Releases: batch.Router(a.router, a.releases), Lake: a.lake, Ingest: a.ingester, Recorder: a.records,
+		Releases: batch.Router(a.router, a.releases), Lake: a.lake, Ingest: a.ingester, Recorder: runRecorder{a},
 		Watch: batchWatch{a}, Clock: a.clock, Root: a.ingester.Root, Scratch: filepath.Join(a.scratch(), "batch"),
 	})
 	retrain.Define(e, retrain.Deps{
@@ -45,7 +45,7 @@ func (a *App) openRuns(ctx context.Context) (func(context.Context) error, error)
 }
 
 func (a *App) defineIngest() {
-	work.Define(a.runs, kindIngest, func(ctx context.Context, r *work.Run, src spec.Source) (ingest.Result, error) {
+	work.Define(a.runs, kindIngest, func(_ context.Context, r *work.Run, src spec.Source) (ingest.Result, error) {
 		return work.Step(r, "ingest "+src.Name, work.StepOptions{}, func(ctx context.Context, pr *work.Progress) (ingest.Result, error) {
 			return a.ingester.Run(ctx, src, r.ID(), retrain.IngestProgress(pr))
 		})

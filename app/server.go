@@ -91,7 +91,7 @@ func (t within) RoundTrip(r *http.Request) (*http.Response, error) {
 	case <-w.started:
 		return w.response, nil
 	case <-r.Context().Done():
-		w.response.Body.Close() // nobody will read it, so the handler need not write it
+		_ = w.response.Body.Close() // nobody will read it, so the handler need not write it
 		return nil, r.Context().Err()
 	}
 }

@@ -35,7 +35,7 @@ func (w *answer) serve(h http.Handler) {
 	}
 	h.ServeHTTP(w, r)
 	w.WriteHeader(http.StatusOK)
-	w.body.Close()
+	_ = w.body.Close()
 }
 
 // Header meets http.ResponseWriter.

@@ -39,16 +39,16 @@ type Change struct {
 // Difference is one field that an update changes.
 type Difference struct {
 	Path string          `json:"path"`          // limits.rate, steps[0].train.seed
-	Old  json.RawMessage `json:"old,omitempty"` // absent where the field is new
-	New  json.RawMessage `json:"new,omitempty"` // absent where the field goes away
+	Old  json.RawMessage `json:"old,omitempty"` // absent where the field is now
+	New  json.RawMessage `json:"now,omitempty"` // absent where the field goes away
 }
 
 // Diff compares two sets of resources, each with at most one of a kind and
 // name. Positions do not count.
-func Diff(old, new []Resource) Plan {
-	before, after := byID(old), byID(new)
+func Diff(old, now []Resource) Plan {
+	before, after := byID(old), byID(now)
 	p := Plan{Changes: []Change{}} // in JSON a list, also when empty
-	for _, r := range sorted(slices.Clone(new)) {
+	for _, r := range sorted(slices.Clone(now)) {
 		was, existed := before[r.ID()]
 		switch {
 		case !existed:
@@ -141,39 +141,39 @@ func shorten(value []byte) string {
 
 // differences lists what differs between the canonical JSON of two specs, in
 // the order of the old one's fields and then of the new one's.
-func differences(old, new Spec) []Difference {
+func differences(old, now Spec) []Difference {
 	var all []Difference
-	compare("", canonical(old), canonical(new), &all)
+	compare("", canonical(old), canonical(now), &all)
 	return all
 }
 
-func compare(path string, old, new json.RawMessage, all *[]Difference) {
-	if bytes.Equal(old, new) {
+func compare(path string, old, now json.RawMessage, all *[]Difference) {
+	if bytes.Equal(old, now) {
 		return
 	}
-	if oldFields, newFields := members(old), members(new); oldFields != nil && newFields != nil {
+	if oldFields, newFields := members(old), members(now); oldFields != nil && newFields != nil {
 		if compareObjects(path, oldFields, newFields, all) {
 			return
 		}
 	}
-	oldItems, newItems := items(old), items(new)
-	if len(oldItems) > 0 && len(newItems) > 0 && old[1] == '{' && new[1] == '{' {
+	oldItems, newItems := items(old), items(now)
+	if len(oldItems) > 0 && len(newItems) > 0 && old[1] == '{' && now[1] == '{' {
 		for i := range max(len(oldItems), len(newItems)) {
 			compare(element(path, i), at(oldItems, i), at(newItems, i), all)
 		}
 		return
 	}
-	*all = append(*all, Difference{Path: path, Old: old, New: new})
+	*all = append(*all, Difference{Path: path, Old: old, New: now})
 }
 
 // compareObjects compares field by field. It finds nothing where only the
 // order of an ordered mapping differs, and tells so.
-func compareObjects(path string, old, new []member, all *[]Difference) (found bool) {
+func compareObjects(path string, old, now []member, all *[]Difference) (found bool) {
 	before := len(*all)
 	for _, m := range old {
-		compare(below(path, m.name), m.value, value(new, m.name), all)
+		compare(below(path, m.name), m.value, value(now, m.name), all)
 	}
-	for _, m := range new {
+	for _, m := range now {
 		if value(old, m.name) == nil {
 			*all = append(*all, Difference{Path: below(path, m.name), New: m.value})
 		}

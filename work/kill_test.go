@@ -42,7 +42,7 @@ func pipeline(ctx context.Context, dir string) error {
 		return err
 	}
 	defer e.Close(ctx)
-	work.Define(e, "pipeline", func(ctx context.Context, r *work.Run, parts int) (string, error) {
+	work.Define(e, "pipeline", func(_ context.Context, r *work.Run, parts int) (string, error) {
 		plan, err := work.Step(r, "plan", work.StepOptions{}, func(context.Context, *work.Progress) ([]string, error) {
 			plan := make([]string, parts)
 			for i := range plan {
@@ -53,7 +53,7 @@ func pipeline(ctx context.Context, dir string) error {
 		if err != nil {
 			return "", err
 		}
-		names, err := work.Parallel(r, "part", plan, work.ParallelOptions{Workers: 4}, func(_ context.Context, p *work.Progress, i int, text string) (string, error) {
+		names, err := work.Parallel(r, "part", plan, work.ParallelOptions{Workers: 4}, func(_ context.Context, p *work.Progress, _ int, text string) (string, error) {
 			time.Sleep(3 * time.Millisecond)
 			p.Add(1)
 			return write(out, text)

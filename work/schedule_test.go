@@ -138,7 +138,7 @@ func TestRetentionRemovesEndedRunsOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close(context.Background())
-	Define(e, "k", func(ctx context.Context, r *Run, block bool) (int, error) {
+	Define(e, "k", func(ctx context.Context, _ *Run, block bool) (int, error) {
 		if block {
 			<-ctx.Done()
 		}
@@ -195,7 +195,7 @@ func BenchmarkStep(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer e.Close(context.Background())
-	Define(e, "k", func(ctx context.Context, r *Run, n int) (int, error) {
+	Define(e, "k", func(_ context.Context, r *Run, n int) (int, error) {
 		items := make([]struct{}, n)
 		_, err := Parallel(r, "s", items, ParallelOptions{Workers: 2}, func(context.Context, *Progress, int, struct{}) (int, error) { return 1, nil })
 		return 0, err

@@ -88,7 +88,7 @@ type numbers struct{ A, B int }
 
 func testRunReturnsWhatItsStepsMade(t *testing.T, fresh func(testing.TB) string) {
 	e := start(t, fresh(t), func(e *work.Engine) {
-		work.Define(e, "sum", func(ctx context.Context, r *work.Run, in numbers) (int, error) {
+		work.Define(e, "sum", func(_ context.Context, r *work.Run, in numbers) (int, error) {
 			a, err := work.Step(r, "a", work.StepOptions{}, func(context.Context, *work.Progress) (int, error) { return in.A, nil })
 			if err != nil {
 				return 0, err
@@ -133,7 +133,7 @@ func testFailureKeepsItsFaultAndRetryGoesOnFromThere(t *testing.T, fresh func(te
 	var broken atomic.Bool
 	broken.Store(true)
 	e := start(t, fresh(t), func(e *work.Engine) {
-		work.Define(e, "job", func(ctx context.Context, r *work.Run, in int) (string, error) {
+		work.Define(e, "job", func(_ context.Context, r *work.Run, in int) (string, error) {
 			_, err := work.Step(r, "first", work.StepOptions{}, func(context.Context, *work.Progress) (int, error) {
 				return int(first.Add(1)), nil
 			})
@@ -180,7 +180,7 @@ func testFailureKeepsItsFaultAndRetryGoesOnFromThere(t *testing.T, fresh func(te
 func testRetriesOnlyWhatMayPass(t *testing.T, fresh func(testing.TB) string) {
 	var calls atomic.Int32
 	e := start(t, fresh(t), func(e *work.Engine) {
-		work.Define(e, "flaky", func(ctx context.Context, r *work.Run, kind fault.Kind) (int, error) {
+		work.Define(e, "flaky", func(_ context.Context, r *work.Run, kind fault.Kind) (int, error) {
 			opts := work.StepOptions{Retries: 3, Backoff: time.Millisecond}
 			return work.Step(r, "call", opts, func(_ context.Context, p *work.Progress) (int, error) {
 				p.Add(10)
@@ -209,7 +209,7 @@ func testRetriesOnlyWhatMayPass(t *testing.T, fresh func(testing.TB) string) {
 
 func testPanicFailsTheRunAlone(t *testing.T, fresh func(testing.TB) string) {
 	e := start(t, fresh(t), func(e *work.Engine) {
-		work.Define(e, "boom", func(ctx context.Context, r *work.Run, where string) (int, error) {
+		work.Define(e, "boom", func(_ context.Context, r *work.Run, where string) (int, error) {
 			if where == "run" {
 				panic("secret")
 			}
@@ -229,7 +229,7 @@ func testCancelEndsARunningStepAndStays(t *testing.T, fresh func(testing.TB) str
 	entered := make(chan struct{}, 10)
 	var cause atomic.Value
 	define := func(e *work.Engine) {
-		work.Define(e, "long", func(ctx context.Context, r *work.Run, in int) (int, error) {
+		work.Define(e, "long", func(_ context.Context, r *work.Run, in int) (int, error) {
 			return work.Step(r, "sleep", work.StepOptions{Retries: 5}, func(ctx context.Context, _ *work.Progress) (int, error) {
 				entered <- struct{}{}
 				<-ctx.Done()
@@ -269,7 +269,7 @@ func testCloseInterruptsAndLaunchGoesOn(t *testing.T, fresh func(testing.TB) str
 	var first, second atomic.Int32
 	entered := make(chan struct{}, 10)
 	define := func(e *work.Engine) {
-		work.Define(e, "two", func(ctx context.Context, r *work.Run, in int) (int, error) {
+		work.Define(e, "two", func(_ context.Context, r *work.Run, in int) (int, error) {
 			a, err := work.Step(r, "first", work.StepOptions{}, func(context.Context, *work.Progress) (int, error) {
 				return int(first.Add(1)), nil
 			})
@@ -304,12 +304,12 @@ func testParallelKeepsOrderBoundsWorkersAndStopsAtTheFirstError(t *testing.T, fr
 	var now, most, calls atomic.Int32
 	var failing atomic.Bool
 	e := start(t, fresh(t), func(e *work.Engine) {
-		work.Define(e, "many", func(ctx context.Context, r *work.Run, n int) ([]int, error) {
+		work.Define(e, "many", func(_ context.Context, r *work.Run, n int) ([]int, error) {
 			items := make([]int, n)
 			for i := range items {
 				items[i] = i * i
 			}
-			return work.Parallel(r, "chunk", items, work.ParallelOptions{Workers: 3}, func(ctx context.Context, p *work.Progress, i, item int) (int, error) {
+			return work.Parallel(r, "chunk", items, work.ParallelOptions{Workers: 3}, func(_ context.Context, p *work.Progress, i, item int) (int, error) {
 				calls.Add(1)
 				defer now.Add(-1)
 				if c := now.Add(1); c > most.Load() {
@@ -350,7 +350,7 @@ func testGateLimitsAKindAndAName(t *testing.T, fresh func(testing.TB) string) {
 	var now, most atomic.Int32
 	release := make(chan struct{})
 	e := start(t, fresh(t), func(e *work.Engine) {
-		work.Define(e, "limited", func(ctx context.Context, r *work.Run, _ int) (int, error) {
+		work.Define(e, "limited", func(ctx context.Context, _ *work.Run, _ int) (int, error) {
 			if c := now.Add(1); c > most.Load() {
 				most.Store(c)
 			}
@@ -397,7 +397,7 @@ func testGateLimitsAKindAndAName(t *testing.T, fresh func(testing.TB) string) {
 
 func testFullBacklogIsRefused(t *testing.T, fresh func(testing.TB) string) {
 	e := start(t, fresh(t), func(e *work.Engine) {
-		work.Define(e, "slow", func(ctx context.Context, r *work.Run, _ int) (int, error) {
+		work.Define(e, "slow", func(ctx context.Context, _ *work.Run, _ int) (int, error) {
 			<-ctx.Done()
 			return 0, ctx.Err()
 		}, work.Limit(1), work.Backlog(1))
@@ -417,7 +417,7 @@ func testFullBacklogIsRefused(t *testing.T, fresh func(testing.TB) string) {
 func testWatchEndsWithTheRun(t *testing.T, fresh func(testing.TB) string) {
 	goOn := make(chan struct{})
 	e := start(t, fresh(t), func(e *work.Engine) {
-		work.Define(e, "watched", func(ctx context.Context, r *work.Run, _ int) (int, error) {
+		work.Define(e, "watched", func(_ context.Context, r *work.Run, _ int) (int, error) {
 			return work.Step(r, "s", work.StepOptions{}, func(_ context.Context, p *work.Progress) (int, error) {
 				p.Total(2, "rows")
 				p.Add(1)

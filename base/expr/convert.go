@@ -35,10 +35,10 @@ var conversions = map[pair]kernel{
 }
 
 func (b *binder) castTo(x *bound, t frame.Type, at int) (*bound, error) {
-	switch {
-	case x.typ == t:
+	switch x.typ {
+	case t:
 		return x, nil
-	case x.typ == "":
+	case "":
 		return retyped(x, t), nil
 	}
 	run, ok := conversions[pair{x.typ, t}]

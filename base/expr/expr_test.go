@@ -1,6 +1,7 @@
 package expr_test
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -137,7 +138,7 @@ func TestMistakesSayWhereAndWhatWasMeant(t *testing.T) {
 		if err == nil {
 			_, err = e.Bind(columns)
 		}
-		fe, ok := err.(*fault.Error)
+		fe, ok := errors.AsType[*fault.Error](err)
 		if !ok || fe.Kind != fault.Invalid {
 			t.Errorf("%.60q: %v, want an Invalid fault", c.src, err)
 			continue

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -63,7 +64,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func checkFault(t *testing.T, src string, err error) {
-	fe, ok := err.(*fault.Error)
+	fe, ok := errors.AsType[*fault.Error](err)
 	if !ok || fe.Kind != fault.Invalid {
 		t.Fatalf("%q: %v is not an Invalid fault", src, err)
 	}

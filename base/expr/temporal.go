@@ -104,15 +104,15 @@ func (c *scanner) number(least, most int) int64 {
 }
 
 // take reads one of the given bytes, and tells whether it stood there.
-func (c *scanner) take(any string) bool {
-	if c.s == "" || strings.IndexByte(any, c.s[0]) < 0 {
+func (c *scanner) take(these string) bool {
+	if c.s == "" || strings.IndexByte(these, c.s[0]) < 0 {
 		return false
 	}
 	c.s = c.s[1:]
 	return true
 }
 
-func (c *scanner) need(any string) { c.ok = c.take(any) && c.ok }
+func (c *scanner) need(these string) { c.ok = c.take(these) && c.ok }
 
 func (c *scanner) check(holds bool) { c.ok = c.ok && holds }
 

@@ -10,6 +10,7 @@ package frame
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -131,7 +132,7 @@ func Each(ctx context.Context, r Reader, f func(Batch) error) (err error) {
 	}()
 	for {
 		b, err := r.Next(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -101,7 +101,8 @@ func TestSlotsBoundWhatRunsAndWhatWaits(t *testing.T) {
 			}
 			defer s.Leave()
 			n := running.Add(1)
-			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); {
+				m = most.Load()
 			}
 			time.Sleep(time.Millisecond)
 			running.Add(-1)

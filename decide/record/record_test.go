@@ -354,7 +354,7 @@ type lake struct {
 	t        *testing.T
 }
 
-func (l *lake) Append(ctx context.Context, segment string, rows frame.Reader) error {
+func (l *lake) Append(_ context.Context, segment string, rows frame.Reader) error {
 	ids := idsOf(l.t, rows)
 	if _, known := l.segments[segment]; !known {
 		l.segments[segment] = ids
@@ -463,7 +463,7 @@ func TestFreshStaysReadableWhileSegmentsMove(t *testing.T) {
 	if got := idsOf(t, r); got["a"] != 1 {
 		t.Errorf("read %v", got)
 	}
-	if _, err := r.Next(t.Context()); err != io.EOF {
+	if _, err := r.Next(t.Context()); !errors.Is(err, io.EOF) {
 		t.Errorf("after the end: %v", err)
 	}
 }

@@ -329,7 +329,7 @@ func (w *csvWorker) row(cells [][]byte, line int64, found *findings) *badRow {
 			continue
 		}
 		if bad == nil {
-			bad = &badRow{line: line, reason: unfitReason(f, raw), detail: excerpt(raw), row: cellsJSON(w.file.header, cells)}
+			bad = &badRow{line: line, reason: unfitReason(f), detail: excerpt(raw), row: cellsJSON(w.file.header, cells)}
 		}
 	}
 	if bad != nil {

@@ -268,7 +268,7 @@ func (w *jsonWorker) row(row []byte, line int64, found *findings) *badRow {
 		w.seen[at] = true
 		if !jsonCell(&w.rows.columns[at], f, &found.fields[at], m) {
 			w.rows.drop()
-			return &badRow{reason: unfitReason(f, m.raw), detail: excerpt(m.raw)}
+			return &badRow{reason: unfitReason(f), detail: excerpt(m.raw)}
 		}
 	}
 	for at, seen := range w.seen {

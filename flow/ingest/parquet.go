@@ -22,8 +22,6 @@ import (
 const (
 	parquetBatch  = 32 << 10
 	parquetBuffer = 512 << 10
-	// maxPage is the most that a page of a Parquet file may unpack to.
-	maxPage = 256 << 20
 )
 
 // parquetFile is an open Parquet file, read batch by batch.
@@ -160,7 +158,7 @@ func (p *parquetFile) Next(ctx context.Context) (_ frame.Batch, err error) {
 	}
 	batch, err := p.records.Read()
 	switch {
-	case err == io.EOF || err == nil && batch == nil:
+	case errors.Is(err, io.EOF) || err == nil && batch == nil:
 		return nil, io.EOF
 	case err != nil:
 		return nil, p.broken(err)

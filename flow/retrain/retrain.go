@@ -81,7 +81,7 @@ type Result struct {
 // Define adds the kind of run to an engine, before its Launch. Runs of one
 // pipeline do not overlap.
 func Define(e *work.Engine, d Deps) {
-	work.Define(e, Kind, func(ctx context.Context, r *work.Run, in Input) (Result, error) {
+	work.Define(e, Kind, func(_ context.Context, r *work.Run, in Input) (Result, error) {
 		p := &pipeline{Deps: d, run: r, in: in}
 		return p.result, p.do(&p.result)
 	}, work.OnePerName())

@@ -25,7 +25,7 @@ func written(t *testing.T) map[string]string {
 		pages[strings.TrimPrefix(filepath.ToSlash(name), root+"/")] = string(text)
 	}
 	read(filepath.Join(root, "README.md"))
-	err := filepath.WalkDir(filepath.Join(root, "docs"), func(name string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(root, "docs"), func(name string, _ fs.DirEntry, err error) error {
 		if err == nil && strings.HasSuffix(name, ".md") && !strings.Contains(filepath.ToSlash(name), "docs/reference/") {
 			read(name)
 		}

@@ -101,7 +101,7 @@ var linked = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 // TestLinksLead follows every link of our pages to another file.
 func TestLinksLead(t *testing.T) {
 	pages := []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md"}
-	err := filepath.WalkDir(filepath.Join(root, "docs"), func(name string, e os.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(root, "docs"), func(name string, _ os.DirEntry, err error) error {
 		if below, rerr := filepath.Rel(root, name); rerr == nil && strings.HasSuffix(name, ".md") {
 			pages = append(pages, below)
 		}

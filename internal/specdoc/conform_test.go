@@ -3,6 +3,7 @@ package specdoc
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -70,7 +71,7 @@ func documents(t *testing.T, file string) (all []any) {
 	}
 	for dec := yaml.NewDecoder(bytes.NewReader(data)); ; {
 		var d any
-		if err := dec.Decode(&d); err == io.EOF {
+		if err := dec.Decode(&d); errors.Is(err, io.EOF) {
 			return all
 		} else if err != nil {
 			t.Fatalf("%s: %v", file, err)

@@ -3,6 +3,7 @@
 #
 #   install.sh test     servers and clients that the tests drive
 #   install.sh bench    the peers that the benchmarks compare with
+#   install.sh lint     the linter
 #
 # It says what it does, does nothing that is done already, and changes only
 # .cache/tools (or $LEAT_TOOLS) and, as root, Debian's packages. Versions are
@@ -15,6 +16,7 @@ mkdir -p "$tools/bin"
 tools=$(cd "$tools" && pwd)
 
 versitygw=v1.8.0
+golangci=v2.15.0
 
 say() { printf '%s\n' "tools: $*"; }
 fail() { printf '%s\n' "tools: $*" >&2; exit 1; }
@@ -67,13 +69,17 @@ system_packages() { # system_packages test|bench
     [ -z "$missing" ] || debian $missing
 }
 
-s3_server() {
-    done_already versitygw "$versitygw" && [ -x "$tools/bin/versitygw" ] && return
-    say "building versitygw $versitygw, an S3 server (about a minute)"
+go_tool() { # go_tool NAME PACKAGE VERSION WHAT
+    done_already "$1" "$3" && [ -x "$tools/bin/$1" ] && return
+    say "building $1 $3, $4"
     # Outside the module, so that its go.mod says nothing about the tool.
-    (cd / && GOBIN="$tools/bin" GOFLAGS= go install "github.com/versity/versitygw/cmd/versitygw@$versitygw")
-    mark_done versitygw "$versitygw"
+    (cd / && GOBIN="$tools/bin" GOFLAGS= go install "$2@$3")
+    mark_done "$1" "$3"
 }
+
+s3_server() { go_tool versitygw github.com/versity/versitygw/cmd/versitygw "$versitygw" "an S3 server (about a minute)"; }
+
+linter() { go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci" "the linter (some minutes)"; }
 
 # What Debian's Node.js is too old for runs on the one that the lock brings;
 # npm itself runs on either.
@@ -107,8 +113,11 @@ bench)
     system_packages bench
     python_set bench
     ;;
+lint)
+    linter
+    ;;
 *)
-    fail "usage: install.sh test|bench"
+    fail "usage: install.sh test|bench|lint"
     ;;
 esac
 say "$1: all there"

@@ -47,14 +47,13 @@ type Value string
 
 // Graph is an ONNX graph under construction. It is for one goroutine.
 type Graph struct {
-	encoder      *encode.Encoder
-	task         model.Task
-	classes      []string
-	names        map[string]bool
-	inputs       []Value
-	body         message // the repeated fields of GraphProto
-	nodes        int
-	initializers int
+	encoder *encode.Encoder
+	task    model.Task
+	classes []string
+	names   map[string]bool
+	inputs  []Value
+	body    message // the repeated fields of GraphProto
+	nodes   int
 }
 
 // New starts a graph with the inputs of an encoder, for a task with classes.

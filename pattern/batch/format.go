@@ -95,7 +95,7 @@ type csvFormat struct{}
 
 func (csvFormat) ext() string { return ".csv" }
 
-func (csvFormat) open(w io.Writer, schema *arrow.Schema) (rowWriter, error) {
+func (csvFormat) open(w io.Writer, _ *arrow.Schema) (rowWriter, error) {
 	return &csvWriter{out: bufio.NewWriterSize(w, 256<<10)}, nil
 }
 

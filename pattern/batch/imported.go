@@ -140,7 +140,7 @@ func (t *importTable) Commit(_ context.Context, paths []string, _ ingest.Commit)
 // Discard throws away the folder of a table that ingest gave up.
 func (t *importTable) Discard() {
 	if t.committed == nil {
-		_ = os.RemoveAll(t.staging.dir()) // the run's scratch folder goes with its end anyway
+		_ = os.RemoveAll(t.dir()) // the run's scratch folder goes with its end anyway
 	}
 }
 

@@ -151,7 +151,7 @@ func (r *rowReader) objectOrRow() error {
 	if err := r.rows(); err != nil {
 		return err
 	}
-	for r.dec.PeekKind() != '}' {
+	if r.dec.PeekKind() != '}' {
 		name, err := r.name()
 		if err != nil {
 			return err

@@ -48,8 +48,8 @@ func TestThreeFormsOfOneRow(t *testing.T) {
 }
 
 func TestMistakesNameRowAndColumn(t *testing.T) {
-	with := func(old, new string) string {
-		return `{"rows":[` + oneRow + "," + strings.Replace(oneRow, old, new, 1) + "]}"
+	with := func(old, now string) string {
+		return `{"rows":[` + oneRow + "," + strings.Replace(oneRow, old, now, 1) + "]}"
 	}
 	for name, c := range map[string]struct {
 		body string
@@ -149,15 +149,15 @@ func FuzzReadRows(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		b, err := ReadRows(body, layout, 100)
 		if plain, ok := layout.readPlain(body, 100); ok {
-			any, err := layout.readAny(body, 100)
-			if err != nil || !array.RecordEqual(plain, any) {
-				t.Fatalf("the fast way reads %v, the other %v, %v", plain, any, err)
+			slow, err := layout.readAny(body, 100)
+			if err != nil || !array.RecordEqual(plain, slow) {
+				t.Fatalf("the fast way reads %v, the other %v, %v", plain, slow, err)
 			}
 		}
 		if single, ok := layout.readSingle(body); ok {
-			any, err := layout.readAny(body, 100)
-			if err != nil || !array.RecordEqual(single.Batch, any) {
-				t.Fatalf("one row is read as %v, and as %v, %v", single, any, err)
+			slow, err := layout.readAny(body, 100)
+			if err != nil || !array.RecordEqual(single.Batch, slow) {
+				t.Fatalf("one row is read as %v, and as %v, %v", single, slow, err)
 			}
 			single.Release()
 		}

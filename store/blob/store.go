@@ -113,20 +113,20 @@ func (s *Store) Open(ctx context.Context, d Digest) (io.ReadCloser, error) {
 	return &checked{r: r, sum: sha256.New(), want: d}, nil
 }
 
-// ReadAll returns content of at most max bytes, checked; more is a TooLarge
+// ReadAll returns content of at most limit bytes, checked; more is a TooLarge
 // fault.
-func (s *Store) ReadAll(ctx context.Context, d Digest, max int64) ([]byte, error) {
+func (s *Store) ReadAll(ctx context.Context, d Digest, limit int64) ([]byte, error) {
 	r, err := s.Open(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	content, err := io.ReadAll(io.LimitReader(r, max+1))
+	content, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, wrap(err, "content %.12s… could not be read", d)
 	}
-	if int64(len(content)) > max {
-		return nil, fault.New(fault.TooLarge, "content %.12s… is over %d bytes", d, max)
+	if int64(len(content)) > limit {
+		return nil, fault.New(fault.TooLarge, "content %.12s… is over %d bytes", d, limit)
 	}
 	return content, nil
 }
@@ -206,7 +206,7 @@ type checked struct {
 func (c *checked) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.sum.Write(p[:n])
-	if err == io.EOF && digestOf(c.sum) != c.want {
+	if errors.Is(err, io.EOF) && digestOf(c.sum) != c.want {
 		err = fault.New(fault.Corrupt, "stored content %.12s… is not what was stored", c.want).
 			Hint("restore it from a backup, or make it again; it is not used")
 	}

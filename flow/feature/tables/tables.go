@@ -90,12 +90,12 @@ func (s *Store) materialise(ctx context.Context, v spec.FeatureView) (int64, err
 	}
 	columns, err := frame.ColumnsOf(rows.Schema())
 	if err != nil {
-		rows.Close()
+		_ = rows.Close()
 		return 0, err
 	}
 	t, err := s.lake.Ensure(ctx, Table(v.Name), columns)
 	if err != nil {
-		rows.Close()
+		_ = rows.Close()
 		return 0, err
 	}
 	t, err = t.Overwrite(ctx, rows, map[string]string{"leat.view": v.Name + "@" + feature.Hash(v)})

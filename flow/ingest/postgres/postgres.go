@@ -187,7 +187,7 @@ func (r *reader) row(b *array.RecordBuilder, rows pgx.Rows) error {
 			continue
 		}
 		if err := r.cell(b.Field(i), f, raw[i]); err != nil {
-			return fault.Wrap(err, fault.Unsupported, "column %q", f.Name).(*fault.Error).
+			return fault.New(fault.Unsupported, "column %q", f.Name).Because(err).
 				Hint("cast the column to text in the query")
 		}
 	}

@@ -149,7 +149,7 @@ func TestProgressEndsAndCancelStops(t *testing.T) {
 	in := table(600, true).Input()
 	var last, total int
 	ctx, cancel := context.WithCancel(context.Background())
-	progress := func(doing string, done, of int, loss float64) {
+	progress := func(doing string, done, of int, _ float64) {
 		if doing == "training" {
 			last, total = done, of
 		}

@@ -3,6 +3,7 @@ package card_test
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -103,7 +104,7 @@ func TestFiguresAreWellFormed(t *testing.T) {
 			text, _, _ := strings.Cut(figure, "</svg>")
 			d := xml.NewDecoder(strings.NewReader("<svg" + text + "</svg>"))
 			for {
-				if _, err := d.Token(); err == io.EOF {
+				if _, err := d.Token(); errors.Is(err, io.EOF) {
 					break
 				} else if err != nil {
 					t.Fatalf("%s, figure %d: %v", task, i, err)

@@ -2,6 +2,7 @@ package linear
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	"gonum.org/v1/gonum/mat"
@@ -116,7 +117,7 @@ func solve(s *second, width int) ([]float64, error) {
 	}
 	var step mat.VecDense
 	if err := chol.SolveVecTo(&step, mat.NewVecDense(width, s.gradient)); err != nil {
-		if _, ill := err.(mat.Condition); !ill { // an ill condition only costs digits
+		if _, ill := errors.AsType[mat.Condition](err); !ill { // an ill condition only costs digits
 			return nil, fault.Wrap(err, fault.Internal, "the linear fit cannot be solved")
 		}
 	}

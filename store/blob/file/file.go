@@ -147,7 +147,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = wrap(err, "an object could not be read")
 	}
 	return n, err
@@ -269,7 +269,7 @@ func wrap(err error, what string, args ...any) error {
 		return nil
 	}
 	kind := fault.KindOf(err)
-	if e, ok := err.(*fs.PathError); ok { // its path is this machine's business
+	if e, ok := errors.AsType[*fs.PathError](err); ok { // its path is this machine's business
 		err = e.Err
 	}
 	switch {
