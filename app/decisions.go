@@ -64,6 +64,18 @@ func (a *App) openDecisions(ctx context.Context) (func(context.Context) error, e
 	return func(context.Context) error { a.router.Close(); return nil }, nil
 }
 
+// runRecorder records a run once, whichever of its lives comes to it: a kill
+// between the record and the end of its step repeats the step.
+type runRecorder struct{ app *App }
+
+// Run meets batch.Recorder.
+func (r runRecorder) Run(ctx context.Context, run record.Run) error {
+	if _, err := (decisions(r)).Find(ctx, run.ID); err == nil {
+		return nil
+	}
+	return r.app.records.Run(ctx, run)
+}
+
 // serve puts the live release of an endpoint in place, and watches it.
 func (a *App) serve(ctx context.Context, endpoint string) error {
 	if err := a.serving.Refresh(ctx, endpoint); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/leat-ai/leat/base/clock"
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/decide/record"
 	"github.com/leat-ai/leat/flow/ingest"
 	"github.com/leat-ai/leat/internal/killtest"
 	"github.com/leat-ai/leat/spec"
@@ -76,6 +77,25 @@ func TestKilledPipeline(t *testing.T) {
 	killtest.Survives(t, killtest.Case{Job: "pipeline", Kills: 4, Outcome: outcome, Between: whole(manyRows() / 10), Prepare: func(dir string) error {
 		return makeProject(dir, manyRows()/10)
 	}})
+}
+
+// TestRunRecordedOnce: a run whose last step is done again leaves one record,
+// in the log and when that has moved into the lake.
+func TestRunRecordedOnce(t *testing.T) {
+	l := newLoop(t, 300)
+	l.run(spec.KindPipeline, "learn", "first")
+	for range 2 {
+		if err := (runRecorder{l.App}).Run(t.Context(), record.Run{ID: "first-6", Endpoint: "risk"}); err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		if err := l.describeRecords(t.Context(), &b); err != nil || b.String() != "[[\"record\",\"first-6\",\"risk\",1]]\n" {
+			t.Errorf("%s %v", b.String(), err)
+		}
+		if err := l.compactRecords(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // outcome describes all that an app has, but for times and random ids.
