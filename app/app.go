@@ -13,6 +13,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -52,8 +53,11 @@ type Config struct {
 	Env     string // environment, "default" when empty
 	Catalog string // URL of the catalog; a SQLite file in Home when empty
 	Blobs   string // URL of the bucket for artifacts; a folder in Home when empty
-	Lake    string // where the tables' files are; a folder in Home when empty
-	Work    string // URL of the database of runs; a SQLite file in Home, or Catalog when that is PostgreSQL
+	Lake    string // URL of where the tables' files are; a folder in Home when empty
+	// Egress are hosts and networks that are not public and may be asked
+	// nevertheless, separated by commas; see package egress.
+	Egress string
+	Work   string // URL of the database of runs; a SQLite file in Home, or Catalog when that is PostgreSQL
 	// Executor names this server among those that share the database of runs:
 	// it goes on with the runs that a server of the same name left. When
 	// empty, the machine's name with the home; a file in Home is its alone.
@@ -206,7 +210,7 @@ func (a *App) Done() <-chan struct{} { return a.server.Done() }
 // StartFor is how the command line starts an App.
 func StartFor(ctx context.Context, o cli.ServeOptions) (cli.Running, error) {
 	c := Config{
-		Project: o.Project, Home: o.Home, Env: o.Env, Catalog: o.Catalog, Blobs: o.Blobs,
+		Project: o.Project, Home: o.Home, Env: o.Env, Catalog: o.Catalog, Blobs: o.Blobs, Lake: o.Lake, Egress: o.Egress,
 		OTLP: o.OTLP, Silent: o.Listen == "", Retain: o.Retain,
 		Server: server.Config{Listen: o.Listen, Auth: server.Auth(o.Auth), CertFile: o.CertFile, KeyFile: o.KeyFile},
 	}
@@ -248,14 +252,21 @@ func (a *App) openBlobs(ctx context.Context) (func(context.Context) error, error
 }
 
 func (a *App) openLake(ctx context.Context) (func(context.Context) error, error) {
-	l, err := lake.Open(ctx, lake.Config{
-		Warehouse: a.config.Lake, DB: a.catalog.SQL(), Dialect: a.catalog.Dialect(), Scratch: a.scratch(),
-	})
+	w, err := backends.Lake(ctx, a.config.Lake)
 	if err != nil {
 		return nil, err
 	}
-	a.lake = l
-	return func(context.Context) error { return l.Close() }, nil
+	closeBucket := func() error { return nil }
+	if w.Bucket != nil {
+		closeBucket = w.Bucket.Close
+	}
+	a.lake, err = lake.Open(ctx, lake.Config{
+		Warehouse: w.Address, Bucket: w.Bucket, DB: a.catalog.SQL(), Dialect: a.catalog.Dialect(), Scratch: a.scratch(),
+	})
+	if err != nil {
+		return nil, errors.Join(err, closeBucket())
+	}
+	return func(context.Context) error { return errors.Join(a.lake.Close(), closeBucket()) }, nil
 }
 
 // scratch is the folder for files on their way.

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"path/filepath"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -24,11 +23,7 @@ type lakeSQL struct {
 }
 
 func (a *App) openSQL(ctx context.Context) (func(context.Context) error, error) {
-	folder, err := filepath.Abs(a.config.Lake)
-	if err != nil {
-		return nil, err
-	}
-	engine, err := backends.Engine(ctx, a.scratch(), folder)
+	engine, err := backends.Engine(ctx, a.scratch(), a.lake.Folder())
 	if err != nil {
 		return nil, err
 	}

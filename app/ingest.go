@@ -6,6 +6,7 @@ import (
 
 	"github.com/leat-ai/leat/backends"
 	"github.com/leat-ai/leat/flow/ingest"
+	"github.com/leat-ai/leat/guard/egress"
 	"github.com/leat-ai/leat/guard/secret"
 )
 
@@ -14,8 +15,12 @@ func (a *App) openIngest(context.Context) (func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
+	policy, err := egress.Parse(a.config.Egress)
+	if err != nil {
+		return nil, err
+	}
 	a.ingester = &ingest.Ingester{
-		Sink: a.lake.Sink(), Ledger: ingest.CatalogLedger{DB: a.catalog}, Openers: backends.Openers(), Databases: backends.Databases(),
+		Sink: a.lake.Sink(), Ledger: ingest.CatalogLedger{DB: a.catalog}, Openers: backends.Openers(policy), Databases: backends.Databases(),
 		Secret: resolveSecret(secret.NewResolver(nil)), Root: root, Scratch: a.scratch(), Clock: a.clock,
 	}
 	return nil, nil

@@ -10,17 +10,20 @@ package backends
 import (
 	"context"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/flow/ingest"
+	"github.com/leat-ai/leat/flow/ingest/https"
 	sourcepostgres "github.com/leat-ai/leat/flow/ingest/postgres"
 	"github.com/leat-ai/leat/flow/train"
 	"github.com/leat-ai/leat/flow/train/auto"
 	"github.com/leat-ai/leat/flow/train/command"
 	"github.com/leat-ai/leat/flow/train/gbdt"
 	trainlinear "github.com/leat-ai/leat/flow/train/linear"
+	"github.com/leat-ai/leat/guard/egress"
 	"github.com/leat-ai/leat/model"
 	"github.com/leat-ai/leat/model/linear"
 	"github.com/leat-ai/leat/model/tree"
@@ -45,10 +48,16 @@ func Catalog(ctx context.Context, address string) (*catalog.DB, error) {
 
 // Bucket opens a bucket at a URL: s3://…, azblob://…, or the path of a folder.
 // Without a secret the ways of the cloud's own tools find who is asking: the
-// environment, shared files, the identity of the machine.
+// environment, shared files, the identity of the machine. For Azure the
+// variable AZURE_STORAGE_KEY has the key of the account where there is no
+// identity.
 func Bucket(ctx context.Context, address string) (blob.Bucket, error) {
 	if scheme, _, _ := strings.Cut(address, "://"); scheme == "s3" || scheme == "azblob" {
-		return cloudBucket(ctx, address, "", nil)
+		secret := ""
+		if scheme == "azblob" {
+			secret = os.Getenv("AZURE_STORAGE_KEY")
+		}
+		return cloudBucket(ctx, address, secret, nil)
 	}
 	return file.Open(ctx, file.Config{Path: filepath.Clean(strings.TrimPrefix(address, "file://"))})
 }
@@ -85,6 +94,40 @@ func cloudBucket(ctx context.Context, address, secret string, options map[string
 	return s3.Open(ctx, c)
 }
 
+// Warehouse is where the tables of a lake are.
+type Warehouse struct {
+	Address string      // a folder, or the address in a bucket by which Iceberg's readers know it
+	Bucket  blob.Bucket // nil for a folder; whoever opened it closes it
+}
+
+// Lake opens the warehouse at a URL: s3://…, azblob://… or abfss://… with the
+// same query as that of Bucket, or the path of a folder.
+func Lake(ctx context.Context, address string) (Warehouse, error) {
+	if strings.HasPrefix(address, "abfss://") {
+		var err error
+		if address, err = azure.FromLake(address); err != nil {
+			return Warehouse{}, err
+		}
+	}
+	scheme, _, remote := strings.Cut(address, "://")
+	switch {
+	case !remote || scheme == "file":
+		return Warehouse{Address: address}, nil
+	case scheme == "s3":
+		known, _, _ := strings.Cut(address, "?")
+		bucket, err := Bucket(ctx, address)
+		return Warehouse{known, bucket}, err
+	case scheme == "azblob":
+		c, err := azure.Parse(address)
+		if err != nil {
+			return Warehouse{}, err
+		}
+		bucket, err := Bucket(ctx, address)
+		return Warehouse{c.LakeAddress(), bucket}, err
+	}
+	return Warehouse{}, fault.New(fault.Unsupported, "a lake cannot be at %s://", scheme).Hint("use a folder, s3://… or azblob://…")
+}
+
 // Formats lists the model formats that load.
 func Formats() []model.Format {
 	return []model.Format{tree.Format{}, linear.Format{}}
@@ -107,11 +150,11 @@ func Trainer(step spec.TrainStep) (train.Options, error) {
 		Hint("use auto, gbdt, linear or command")
 }
 
-// Openers lists what opens the addresses of sources, by scheme. Local files
-// need none.
-func Openers() map[string]ingest.Opener {
-	buckets := ingest.Buckets{Bucket: cloudBucket}
-	return map[string]ingest.Opener{"s3": buckets, "azblob": buckets}
+// Openers lists what opens the addresses of sources, by scheme, where a policy
+// lets them. Local files need none.
+func Openers(policy egress.Policy) map[string]ingest.Opener {
+	buckets, web := ingest.Buckets{Bucket: cloudBucket}, https.New(https.Config{Policy: policy})
+	return map[string]ingest.Opener{"s3": buckets, "azblob": buckets, "https": web, "http": web}
 }
 
 // Databases lists what runs the queries of sources, by scheme.

@@ -20,7 +20,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("DATA", realdata.Root())
 			e.Setenv("TERM", "dumb")
-			for _, name := range []string{"LEAT_HOME", "LEAT_ENV", "LEAT_SERVER", "LEAT_KEY", "LEAT_CATALOG", "LEAT_BLOBS"} {
+			for _, name := range []string{"LEAT_HOME", "LEAT_ENV", "LEAT_SERVER", "LEAT_KEY", "LEAT_CATALOG", "LEAT_BLOBS", "LEAT_LAKE", "LEAT_EGRESS_ALLOW"} {
 				e.Setenv(name, "")
 			}
 			return nil

@@ -319,6 +319,9 @@ func (j *job) formatOf(name string) (string, error) {
 	if j.src.Format != "" {
 		return j.src.Format, nil
 	}
+	if strings.Contains(name, "://") {
+		name, _, _ = strings.Cut(name, "?") // the query of a web server
+	}
 	base := strings.ToLower(filepath.Base(name))
 	for _, packed := range []string{".gz", ".zst", ".zstd"} {
 		base = strings.TrimSuffix(base, packed)

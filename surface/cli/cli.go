@@ -41,6 +41,8 @@ type ServeOptions struct {
 	Log     io.Writer     // nil for none
 	Catalog string        // URL of the catalog database; a file in Home when empty
 	Blobs   string        // URL of the blob store; a folder in Home when empty
+	Lake    string        // URL of where tables are; a folder in Home when empty
+	Egress  string        // hosts and networks that are not public and may be asked
 	Retain  time.Duration // how long old snapshots of tables stay; 7 days when 0
 	// CertFile and KeyFile are for HTTPS; plain HTTP when empty.
 	CertFile, KeyFile string

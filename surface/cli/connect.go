@@ -67,7 +67,8 @@ func (c *commands) stop(r Running) {
 func (c *commands) serveOptions() ServeOptions {
 	return ServeOptions{
 		Project: c.project, Home: c.homeOf(), Env: c.env,
-		Catalog: os.Getenv("LEAT_CATALOG"), Blobs: os.Getenv("LEAT_BLOBS"),
+		Catalog: os.Getenv("LEAT_CATALOG"), Blobs: os.Getenv("LEAT_BLOBS"), Lake: os.Getenv("LEAT_LAKE"),
+		Egress: os.Getenv("LEAT_EGRESS_ALLOW"),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -96,7 +97,7 @@ func (b *body) Read(p []byte) (int, error) {
 		case b.size >= 0 && b.at > b.size:
 			b.err = b.changed()
 			return 0, b.err
-		case err == io.EOF && (b.size < 0 || b.at == b.size):
+		case errors.Is(err, io.EOF) && (b.size < 0 || b.at == b.size):
 			b.err = b.complete()
 		case err != nil:
 			b.err = b.broken(err)
@@ -158,6 +159,11 @@ func (b *body) resume() error {
 		header.Set("If-Range", b.since)
 	}
 	answer, err := b.fetch.ask(b.ctx, http.MethodGet, header)
+	if err == nil && answer.StatusCode == http.StatusRequestedRangeNotSatisfiable && total(answer) == b.at {
+		// There is no more: only that was lost.
+		_ = answer.Body.Close() // it has nothing of the file
+		return b.complete()
+	}
 	if err == nil {
 		answer, err = b.fetch.good(answer)
 	}

@@ -60,6 +60,35 @@ func Parse(from string) (Config, error) {
 	return c, nil
 }
 
+// lakeDomain is where accounts show their containers to engines that read
+// data lakes: the same objects, as files.
+const lakeDomain = ".dfs.core.windows.net"
+
+// LakeAddress is the address by which such engines know the container:
+// abfss://container@account.dfs.core.windows.net/prefix.
+func (c Config) LakeAddress() string {
+	address := "abfss://" + c.Container + "@" + c.Account + lakeDomain
+	if c.Prefix != "" {
+		address += "/" + c.Prefix
+	}
+	return address
+}
+
+// FromLake turns an address that such engines use into one that Parse reads.
+func FromLake(address string) (string, error) {
+	u, err := url.Parse(address)
+	if err == nil {
+		account, known := strings.CutSuffix(u.Host, lakeDomain)
+		if _, password := u.User.Password(); known && u.Scheme == "abfss" && u.User.Username() != "" && !password {
+			query := u.Query()
+			query.Set("account", account)
+			return (&url.URL{Scheme: "azblob", Host: u.User.Username(), Path: u.Path, RawQuery: query.Encode()}).String(), nil
+		}
+	}
+	return "", fault.New(fault.Invalid, "this is not the address of a data lake on Azure").
+		Hint("write abfss://container@account.dfs.core.windows.net/path")
+}
+
 // Validate reports every mistake of the configuration.
 func (c Config) Validate() error {
 	var l fault.List
