@@ -125,9 +125,11 @@ func requireColumn(pass *Pass, col arrow.Array, name string) {
 // assembly makes the batch that a model reads from a request's columns and
 // the computed features.
 type assembly struct {
-	schema  *arrow.Schema
-	sources []source
-	same    bool // the model's columns are the path's, in their order
+	schema   *arrow.Schema
+	sources  []source
+	same     bool     // the model's columns are the path's, in their order
+	computed bool     // the model's columns are the features, in their order
+	required []source // those of sources that must have a value
 }
 
 type source struct {
@@ -137,7 +139,8 @@ type source struct {
 }
 
 func newAssembly(fields []model.Field, inputs binding, features map[string]int) assembly {
-	a := assembly{schema: inputs.schema, same: len(features) == 0 && len(fields) == len(inputs.fields)}
+	a := assembly{schema: inputs.schema, same: len(features) == 0 && len(fields) == len(inputs.fields),
+		computed: len(features) > 0 && len(fields) == len(features)}
 	for i, f := range fields {
 		s := source{at: frame.Index(inputs.schema, f.Name)}
 		if at, ok := features[f.Name]; ok {
@@ -148,6 +151,10 @@ func newAssembly(fields []model.Field, inputs binding, features map[string]int) 
 		}
 		a.sources = append(a.sources, s)
 		a.same = a.same && !s.feature && s.at == i
+		a.computed = a.computed && s.feature && s.at == i
+		if s.required != "" {
+			a.required = append(a.required, s)
+		}
 	}
 	if !a.same {
 		a.schema = frame.SchemaOf(columnsOf(fields))
@@ -163,15 +170,20 @@ func (a assembly) assemble(pass *Pass) {
 		pass.Model = pass.Inputs
 		return
 	}
+	for _, s := range a.required {
+		requireColumn(pass, pass.Features.Column(s.at), s.required)
+	}
+	if a.computed {
+		pass.Features.Retain()
+		pass.Model = pass.Features
+		return
+	}
 	columns := make([]arrow.Array, len(a.sources))
 	for i, s := range a.sources {
-		if !s.feature {
+		if s.feature {
+			columns[i] = pass.Features.Column(s.at)
+		} else {
 			columns[i] = pass.Inputs.Column(s.at)
-			continue
-		}
-		columns[i] = pass.Features.Column(s.at)
-		if s.required != "" {
-			requireColumn(pass, columns[i], s.required)
 		}
 	}
 	pass.Model = array.NewRecordBatch(a.schema, columns, pass.Inputs.NumRows())

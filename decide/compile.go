@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/apache/arrow-go/v18/arrow"
-
 	"github.com/leat-ai/leat/base/clock"
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
@@ -48,7 +46,7 @@ func (p *Path) compile(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		p.features, p.computed = set, frame.SchemaOf(set.Outputs())
+		p.features, p.computed.schema = set, frame.SchemaOf(set.Outputs())
 	}
 	signature := p.variants[0].signature
 	if err := p.mapColumns(signature); err != nil {
@@ -78,7 +76,7 @@ type variant struct {
 	version   registry.Version
 	model     model.Model
 	signature model.Signature
-	outputs   *arrow.Schema // of Predict
+	outputs   *shape // of Predict
 }
 
 func (p *Path) loadVariants(ctx context.Context) error {
@@ -100,7 +98,7 @@ func (p *Path) loadVariants(ctx context.Context) error {
 			return err
 		}
 		s := m.Signature()
-		p.variants = append(p.variants, variant{arm.Name, arm.Weight, v, m, s, frame.SchemaOf(columnsOf(s.Outputs))})
+		p.variants = append(p.variants, variant{arm.Name, arm.Weight, v, m, s, &shape{schema: frame.SchemaOf(columnsOf(s.Outputs))}})
 	}
 	return nil
 }

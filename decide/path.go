@@ -133,8 +133,8 @@ type Path struct {
 	deps     Deps
 	release  deploy.Release
 	inputs   binding
-	features FeatureSet    // nil: the model reads inputs alone
-	computed *arrow.Schema // of Features
+	features FeatureSet // nil: the model reads inputs alone
+	computed shape      // of Features
 	model    assembly
 	variants []variant
 	schema   *arrow.Schema // of Output

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -17,7 +18,7 @@ import (
 // enrich computes the features and assembles what the model reads.
 func (p *Path) enrich(ctx context.Context, pass *Pass) error {
 	if p.features != nil {
-		out, err := p.isolate(ctx, pass, pass.Inputs, nil, p.computed,
+		out, err := p.isolate(ctx, pass, pass.Inputs, nil, &p.computed,
 			func(in frame.Batch, first int) (frame.Batch, error) {
 				out, errs, err := p.features.Compute(ctx, in)
 				for i, err := range errs {
@@ -110,7 +111,7 @@ const failures = 64
 // they are the same. The result
 // has as many rows as the batch, NULL where a row failed. An error is
 // returned only when the request as a whole has ended.
-func (p *Path) isolate(ctx context.Context, pass *Pass, in frame.Batch, rows []int, schema *arrow.Schema,
+func (p *Path) isolate(ctx context.Context, pass *Pass, in frame.Batch, rows []int, schema *shape,
 	f func(in frame.Batch, first int) (frame.Batch, error)) (frame.Batch, error) {
 	s := splitter{path: p, pass: pass, rows: rows, schema: schema, f: f, left: failures}
 	out, err := s.call(ctx, in, 0)
@@ -127,7 +128,7 @@ type splitter struct {
 	path   *Path
 	pass   *Pass
 	rows   []int
-	schema *arrow.Schema
+	schema *shape
 	f      func(in frame.Batch, first int) (frame.Batch, error)
 	left   int
 }
@@ -152,19 +153,31 @@ func (s *splitter) call(ctx context.Context, in frame.Batch, first int) (out fra
 
 // check holds a model to its signature: what comes after relies on it.
 func (s *splitter) check(out, in frame.Batch) error {
-	if out.NumRows() != in.NumRows() || int(out.NumCols()) != s.schema.NumFields() {
+	want := s.schema.schema
+	if out.NumRows() != in.NumRows() || int(out.NumCols()) != want.NumFields() {
 		return fault.New(fault.Internal, "%d rows of %d columns came back for %d rows of %d",
-			out.NumRows(), out.NumCols(), in.NumRows(), s.schema.NumFields())
+			out.NumRows(), out.NumCols(), in.NumRows(), want.NumFields())
 	}
-	if out.Schema() == s.schema {
+	return s.schema.meets(out.Schema())
+}
+
+// shape is the schema that answers must have.
+type shape struct {
+	schema *arrow.Schema
+	met    atomic.Pointer[arrow.Schema] // the last one that was alike: most models have one
+}
+
+func (s *shape) meets(got *arrow.Schema) error {
+	if got == s.met.Load() {
 		return nil
 	}
 	for i, want := range s.schema.Fields() {
-		got := out.Schema().Field(i)
-		if got.Name != want.Name || got.Type.ID() != want.Type.ID() {
-			return fault.New(fault.Internal, "column %d came back as %q of type %s, not as %q of type %s", i, got.Name, got.Type, want.Name, want.Type)
+		f := got.Field(i)
+		if f.Name != want.Name || f.Type.ID() != want.Type.ID() {
+			return fault.New(fault.Internal, "column %d came back as %q of type %s, not as %q of type %s", i, f.Name, f.Type, want.Name, want.Type)
 		}
 	}
+	s.met.Store(got)
 	return nil
 }
 
@@ -176,7 +189,7 @@ func (s *splitter) parts(ctx context.Context, in frame.Batch, first int, cause e
 		for i := range n {
 			s.pass.Fail(s.row(first+i), cause)
 		}
-		return nullRows(s.schema, n), nil
+		return nullRows(s.schema.schema, n), nil
 	}
 	var halves [2]frame.Batch
 	defer func() {
@@ -193,7 +206,7 @@ func (s *splitter) parts(ctx context.Context, in frame.Batch, first int, cause e
 		}
 		halves[i] = out
 	}
-	return join(s.schema, halves)
+	return join(s.schema.schema, halves)
 }
 
 func (s *splitter) half(ctx context.Context, in frame.Batch, first int, bounds [2]int) (frame.Batch, error) {

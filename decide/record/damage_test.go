@@ -265,7 +265,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(data[headSize+frameSize:])
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := decode(data)
+		p, err := new(decoder).decode(data)
 		if err != nil {
 			return
 		}

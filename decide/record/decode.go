@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"time"
@@ -24,10 +25,23 @@ type payload struct {
 // section is the columns of one batch.
 type section struct{ columns []column }
 
+// opening is how a section of some payload began, and the columns that this
+// means. Payloads of one release begin alike, so the names of thousands of
+// rows are read once.
+type opening struct {
+	bytes   []byte
+	columns []column // with the values of the last payload
+}
+
+// decoder reads payloads, one after the other; each is valid until the next.
+// The zero value is ready.
+type decoder struct{ openings [3]opening } // of inputs, features and output
+
 // column is one column of n values: those of fixed width in place, texts
 // taken apart.
 type column struct {
 	name  string
+	key   []byte // the name in JSON, with its colon
 	kind  frame.Type
 	nulls []byte // nil: none
 	fixed []byte // little-endian values, width bytes each
@@ -107,9 +121,9 @@ func (c *cursor) optional(n int) []string {
 }
 
 // decode reads a payload. A payload that is not one is a Corrupt fault.
-func decode(data []byte) (*payload, error) {
+func (d *decoder) decode(data []byte) (*payload, error) {
 	c := &cursor{data: data}
-	if v := c.byte(); v != payloadVersion {
+	if v := c.byte(); v < oldestVersion || v > payloadVersion {
 		return nil, fault.New(fault.Corrupt, "a decision record of version %d", v).
 			Hint("a newer Leat wrote it; use that one to read it")
 	}
@@ -127,41 +141,60 @@ func decode(data []byte) (*payload, error) {
 	}
 	rows := c.length()
 	p.ids, p.keys, p.errors = c.texts(rows), c.optional(rows), c.optional(rows)
-	for _, s := range [...]**section{&p.inputs, &p.features, &p.output} {
-		*s = c.section(rows)
-	}
+	p.inputs = c.section(rows, &d.openings[0], nil)
+	p.features = c.section(rows, &d.openings[1], p.inputs)
+	p.output = c.section(rows, &d.openings[2], nil)
 	if c.bad || len(c.data) > 0 {
 		return nil, fault.New(fault.Corrupt, "a decision record does not read back")
 	}
 	return p, nil
 }
 
-func (c *cursor) section(rows int) *section {
-	switch c.byte() {
-	case 0:
+// section reads a batch. It looks at o first, and leaves there how the batch
+// began. inputs is what a mark stands for, nil where none may stand.
+func (c *cursor) section(rows int, o *opening, inputs *section) *section {
+	mark := c.byte()
+	switch {
+	case mark == batchNone:
 		return nil
-	case 1:
-	default:
+	case mark == batchInputs && inputs != nil:
+		return inputs
+	case mark != batchHere:
 		c.bad = true
 		return nil
 	}
-	s := &section{}
+	if len(o.bytes) == 0 || !bytes.HasPrefix(c.data, o.bytes) {
+		began := c.data
+		columns := c.columns()
+		if c.bad {
+			return nil
+		}
+		*o = opening{bytes: began[:len(began)-len(c.data)], columns: columns}
+	} else {
+		c.take(len(o.bytes))
+	}
+	for i := range o.columns {
+		c.values(&o.columns[i], rows)
+	}
+	return &section{columns: o.columns}
+}
+
+// columns reads names and types.
+func (c *cursor) columns() (columns []column) {
 	for range c.length() {
 		kind := typeOf(c.byte())
 		if kind == "" {
 			c.bad = true
 			return nil
 		}
-		s.columns = append(s.columns, column{kind: kind, name: c.text()})
+		name := c.text()
+		columns = append(columns, column{kind: kind, name: name, key: append(appendString(nil, name), ':')})
 	}
-	for i := range s.columns {
-		c.values(&s.columns[i], rows)
-	}
-	return s
+	return columns
 }
 
 func (c *cursor) values(col *column, rows int) {
-	if c.byte() == 1 {
+	if col.nulls = nil; c.byte() == 1 {
 		col.nulls = c.take((rows + 7) / 8)
 	}
 	switch col.kind {

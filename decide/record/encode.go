@@ -16,12 +16,23 @@ import (
 //
 //	version, at, latency, cost, model version, eight texts, rows
 //	ids; keys or none; errors or none
-//	inputs, features, output: each none, or names and types, then columns
+//	inputs, features, output: each none, or names and types, then columns;
+//	features that are the inputs as they came are a mark and nothing more
 //
 // Numbers are little-endian; texts have their length before them. A column is
 // a byte that says whether it has NULLs, a bit for each row if so, and its
 // values.
-const payloadVersion = 1
+const (
+	payloadVersion = 2
+	oldestVersion  = 1 // that is read; it had no mark for features that are the inputs
+)
+
+// How a batch of a payload begins.
+const (
+	batchNone byte = iota
+	batchHere
+	batchInputs // the inputs again
+)
 
 // Codes of the column types.
 const (
@@ -80,13 +91,19 @@ func (c *encoder) append(dst []byte, e *Entry) ([]byte, error) {
 	dst = appendTexts(dst, e.IDs)
 	dst = appendOptional(dst, e.Keys)
 	dst = appendErrors(dst, e.Errors)
-	for _, batch := range [...]frame.Batch{e.Inputs, e.Features, e.Output} {
-		var err error
-		if dst, err = c.appendBatch(dst, batch, n); err != nil {
-			return dst, err
-		}
+	return c.appendBatches(dst, e, n)
+}
+
+func (c *encoder) appendBatches(dst []byte, e *Entry, n int) (_ []byte, err error) {
+	if dst, err = c.appendBatch(dst, e.Inputs, n); err != nil {
+		return dst, err
 	}
-	return dst, nil
+	if e.Features != nil && e.Features == e.Inputs {
+		dst = append(dst, batchInputs)
+	} else if dst, err = c.appendBatch(dst, e.Features, n); err != nil {
+		return dst, err
+	}
+	return c.appendBatch(dst, e.Output, n)
 }
 
 func appendText(dst []byte, text string) []byte {
@@ -124,7 +141,7 @@ func appendErrors(dst []byte, errs []error) []byte {
 
 func (c *encoder) appendBatch(dst []byte, b frame.Batch, n int) ([]byte, error) {
 	if b == nil {
-		return append(dst, 0), nil
+		return append(dst, batchNone), nil
 	}
 	if int(b.NumRows()) != n {
 		return dst, fault.New(fault.Internal, "a record of %d decisions has %d rows", n, b.NumRows())
@@ -145,7 +162,7 @@ func (c *encoder) schema(s *arrow.Schema) ([]byte, error) {
 	if head, ok := c.schemas.Load(s); ok {
 		return head.([]byte), nil
 	}
-	head := binary.AppendUvarint([]byte{1}, uint64(s.NumFields()))
+	head := binary.AppendUvarint([]byte{batchHere}, uint64(s.NumFields()))
 	for _, f := range s.Fields() {
 		code, err := codeOf(f)
 		if err != nil {

@@ -18,14 +18,13 @@ func (s *section) json(row int) []byte {
 	if s == nil {
 		return nil
 	}
-	dst := []byte{'{'}
+	dst := append(make([]byte, 0, 24*len(s.columns)), '{')
 	for i := range s.columns {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		c := &s.columns[i]
-		dst = append(appendString(dst, c.name), ':')
-		dst = c.append(dst, row)
+		dst = c.append(append(dst, c.key...), row)
 	}
 	return append(dst, '}')
 }
@@ -105,7 +104,10 @@ func (p *payload) decision(row int) Decision {
 		ID: p.ids[row], At: p.at, Pattern: p.pattern, Endpoint: p.endpoint, Release: p.release,
 		Variant: p.variant, Model: p.model, Version: int(p.version), Caller: p.call, Run: p.run,
 		LatencyUS: p.latency, Cost: p.cost,
-		Inputs: p.inputs.json(row), Features: p.features.json(row),
+		Inputs: p.inputs.json(row),
+	}
+	if d.Features = d.Inputs; p.features != p.inputs {
+		d.Features = p.features.json(row)
 	}
 	if p.keys != nil {
 		d.Key = p.keys[row]

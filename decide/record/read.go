@@ -89,8 +89,9 @@ func (w *Writer) newestFirst(ctx context.Context, f func(*payload) bool) error {
 		if err != nil {
 			continue // Compact reports it
 		}
+		var d decoder
 		for _, data := range slices.Backward(found.payloads) {
-			if p, err := decode(data); err == nil && !f(p) {
+			if p, err := d.decode(data); err == nil && !f(p) {
 				return nil
 			}
 		}
@@ -178,6 +179,7 @@ func (r *freshReader) Close() error {
 type rowReader struct {
 	schema   *arrow.Schema
 	payloads [][]byte
+	decoder  decoder
 	bad      int // payloads that did not read back
 }
 
@@ -200,7 +202,7 @@ func (r *rowReader) Next(ctx context.Context) (frame.Batch, error) {
 	defer b.Release()
 	rows := 0
 	for len(r.payloads) > 0 && rows < batchRows {
-		p, err := decode(r.payloads[0])
+		p, err := r.decoder.decode(r.payloads[0])
 		r.payloads = r.payloads[1:]
 		if err != nil {
 			r.bad++
@@ -227,14 +229,24 @@ func (d *Decision) append(b *array.RecordBuilder) {
 			b.Field(i).(*array.StringBuilder).Append(s)
 		}
 	}
+	object := func(i int, json []byte) {
+		if len(json) == 0 {
+			b.Field(i).AppendNull()
+		} else {
+			b.Field(i).(*array.StringBuilder).BinaryBuilder.Append(json)
+		}
+	}
 	text(0, d.ID)
 	b.Field(1).(*array.TimestampBuilder).Append(arrow.Timestamp(d.At.UnixMicro()))
 	for i, s := range [...]string{d.Pattern, d.Endpoint, d.Release, d.Variant, d.Model} {
 		text(2+i, s)
 	}
 	b.Field(7).(*array.Int64Builder).Append(int64(d.Version))
-	for i, s := range [...]string{d.Caller, d.Key, d.Run, string(d.Inputs), string(d.Features), string(d.Output)} {
+	for i, s := range [...]string{d.Caller, d.Key, d.Run} {
 		text(8+i, s)
+	}
+	for i, json := range [...][]byte{d.Inputs, d.Features, d.Output} {
+		object(11+i, json)
 	}
 	if d.Score == nil {
 		b.Field(14).AppendNull()

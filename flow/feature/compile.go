@@ -60,6 +60,7 @@ func Compile(views []spec.FeatureView, env Env) (*Set, error) {
 		return nil, err
 	}
 	c.set.schema = frame.SchemaOf(c.set.Outputs())
+	c.set.plain = c.set.isPlain()
 	return c.set, nil
 }
 

@@ -38,6 +38,7 @@ type Set struct {
 	slots   int // inputs, then the columns of each lookup
 	schema  *arrow.Schema
 	lineage []string
+	plain   bool // the outputs are the inputs, in their order
 }
 
 // output is one feature: a slot taken as it is, or a program over slots.
@@ -80,6 +81,10 @@ func (s *Set) Lineage() []string { return s.lineage }
 // input stays the caller's. A missing or wrongly typed column is an Invalid
 // fault that names it. A row whose entity is not known has NULLs.
 func (s *Set) Compute(ctx context.Context, batch frame.Batch) (frame.Batch, error) {
+	if s.plain && s.isOutput(batch) {
+		batch.Retain()
+		return batch, nil
+	}
 	slots := make([]arrow.Array, s.slots)
 	if err := s.read(batch, slots); err != nil {
 		return nil, err
@@ -117,6 +122,33 @@ func (s *Set) Compute(ctx context.Context, batch frame.Batch) (frame.Batch, erro
 		columns[i] = values
 	}
 	return array.NewRecordBatch(s.schema, columns, int64(rows)), nil
+}
+
+// isPlain tells whether every feature is the input that stands in its place.
+func (s *Set) isPlain() bool {
+	for i, o := range s.outputs {
+		if o.program != nil || o.slot != i || i >= len(s.inputs) || o.column != s.inputs[i] {
+			return false
+		}
+	}
+	return len(s.lookups) == 0 && len(s.outputs) == len(s.inputs)
+}
+
+// isOutput tells whether a batch has the columns of Outputs and no others.
+func (s *Set) isOutput(batch frame.Batch) bool {
+	if int(batch.NumCols()) != len(s.outputs) {
+		return false
+	}
+	for i := range s.outputs {
+		c := &s.outputs[i].column
+		if batch.ColumnName(i) != c.Name {
+			return false
+		}
+		if t, err := frame.TypeOf(batch.Column(i).DataType()); err != nil || t != c.Type {
+			return false
+		}
+	}
+	return true
 }
 
 // read finds the inputs among the columns of a batch: at their own positions,

@@ -401,3 +401,37 @@ func BenchmarkComputeOneRow(b *testing.B) {
 		})
 	}
 }
+
+// Features that are the columns as they came are the batch itself; in another
+// order, or with others beside them, they are found by name.
+func TestColumnsAsTheyCameAreNotCopied(t *testing.T) {
+	set, err := feature.Compile([]spec.FeatureView{view("plain", []string{"amount", "country"})}, env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	amount, country := frame.Column{Name: "amount", Type: frame.Double}, frame.Column{Name: "country", Type: frame.String}
+	for name, c := range map[string]struct {
+		columns []frame.Column
+		same    bool
+	}{
+		"as they are":   {[]frame.Column{amount, country}, true},
+		"another order": {[]frame.Column{country, amount}, false},
+		"one more":      {[]frame.Column{amount, country, {Name: "at", Type: frame.Timestamp}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := table(t, c.columns, `[{"amount": 2.5, "country": "DE"}, {"amount": null, "country": "FR"}]`)
+			out, err := set.Compute(t.Context(), in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (out == in) != c.same || !array.RecordEqual(out, table(t, set.Outputs(), `[{"amount": 2.5, "country": "DE"}, {"amount": null, "country": "FR"}]`)) {
+				t.Errorf("the same batch: %v; %v", out == in, out)
+			}
+			out.Release()
+		})
+	}
+	wrong := table(t, []frame.Column{{Name: "amount", Type: frame.Int}, country}, `[]`)
+	if _, err := set.Compute(t.Context(), wrong); !fault.Is(err, fault.Invalid) {
+		t.Errorf("an int is taken for a double: %v", err)
+	}
+}

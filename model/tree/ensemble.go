@@ -15,6 +15,7 @@ type Ensemble struct {
 	def       Definition
 	signature model.Signature
 	schema    *arrow.Schema // of what Predict returns
+	words     []arrow.Array // of each class, its label as a column of one row
 	code      *compiled
 	scratches sync.Pool // of *scratch
 }
@@ -39,7 +40,7 @@ func New(def Definition) (*Ensemble, error) {
 	for i, f := range outputs {
 		columns[i] = frame.Column{Name: f.Name, Type: f.Type}
 	}
-	return &Ensemble{
+	e := &Ensemble{
 		def: def,
 		signature: model.Signature{
 			Task:    def.Task,
@@ -49,7 +50,11 @@ func New(def Definition) (*Ensemble, error) {
 		},
 		schema: frame.SchemaOf(columns),
 		code:   compile(&def),
-	}, nil
+	}
+	for _, class := range def.Classes {
+		e.words = append(e.words, words(1, func(int) string { return class }))
+	}
+	return e, nil
 }
 
 // Signature says what the ensemble reads and writes.
