@@ -33,7 +33,7 @@ func TestSQLOverABucket(t *testing.T) {
 	files := must(first.Files(t.Context()))(t)
 	for range 2 {
 		for sql, want := range map[string]string{
-			"select count(*), sum(id)::bigint from people":                                                                             "1500|1124250",
+			"select count(*), sum(id)::bigint from people":                                                                     "1500|1124250",
 			fmt.Sprintf("select count(*) from people@%d", first.Snapshot()):                                                    "1000",
 			"select name from people where id = 1400":                                                                          "n1400",
 			fmt.Sprintf("select count(*) from people a left join people@%d b using (id) where b.id is null", first.Snapshot()): "500",
