@@ -17,8 +17,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
-	"github.com/apache/arrow-go/v18/parquet"
-	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
@@ -43,6 +41,8 @@ type Writer struct {
 	stem    string
 	temp    *os.File
 	digest  hash.Hash
+	sample  []frame.Batch // the first rows, until there are enough to choose the encoding by
+	encoder *encoder      // nil until then
 	parquet *pqarrow.FileWriter
 	rows    int64
 	done    bool
@@ -65,14 +65,33 @@ func (t *Table) Stage(ctx context.Context, name string) (*Writer, error) {
 	if err != nil {
 		return nil, storeFault(err, "a file for table %q cannot be begun", t.name)
 	}
-	w := &Writer{table: t, schema: fileSchema(t.fields), stem: name, temp: temp, digest: sha256.New()}
-	out := struct{ io.Writer }{io.MultiWriter(temp, w.digest)}
-	w.parquet, err = pqarrow.NewFileWriter(w.schema, out, writerProperties(t.fields), pqarrow.DefaultWriterProps())
+	return &Writer{table: t, schema: fileSchema(t.fields), stem: name, temp: temp, digest: sha256.New()}, nil
+}
+
+// begin chooses the encodings and writes the sample.
+func (w *Writer) begin() (err error) {
+	w.encoder = newEncoder(w.schema, w.table.fields, w.sample)
+	out := struct{ io.Writer }{io.MultiWriter(w.temp, w.digest)}
+	w.parquet, err = pqarrow.NewFileWriter(w.encoder.schema, out, w.encoder.properties(), pqarrow.DefaultWriterProps())
 	if err != nil {
-		w.Abort()
-		return nil, fault.Wrap(err, fault.Internal, "a file for table %q cannot be begun", t.name)
+		return fault.Wrap(err, fault.Internal, "a file for table %q cannot be begun", w.table.name)
 	}
-	return w, nil
+	for len(w.sample) > 0 {
+		batch := w.sample[0]
+		w.sample = w.sample[1:]
+		err := w.write(batch)
+		batch.Release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *Writer) write(batch frame.Batch) error {
+	encoded := w.encoder.encode(batch)
+	defer encoded.Release()
+	return storeFault(w.parquet.WriteBuffered(encoded), "a file of table %q cannot be written", w.table.name)
 }
 
 // scratchFile is beside the data files where a rename makes it one of them,
@@ -90,26 +109,6 @@ func (t *Table) scratchFile() (*os.File, error) {
 	return os.CreateTemp(dir, staging+"*.parquet")
 }
 
-func writerProperties(fields []fieldOf) *parquet.WriterProperties {
-	options := []parquet.WriterProperty{
-		parquet.WithCreatedBy(createdBy),
-		// Its frames carry a checksum of the page, which every reader checks.
-		parquet.WithCompression(compress.Codecs.Zstd),
-		parquet.WithCompressionLevel(1),
-		parquet.WithMaxRowGroupLength(rowGroupRows),
-		parquet.WithDictionaryPageSizeLimit(256 << 10),
-		parquet.WithVersion(parquet.V2_LATEST),
-	}
-	for _, f := range fields {
-		if f.Type == frame.Double {
-			// Measurements seldom repeat; building a dictionary first would
-			// be work thrown away.
-			options = append(options, parquet.WithDictionaryPath(parquet.ColumnPath{f.Name}, false))
-		}
-	}
-	return parquet.NewWriterProperties(options...)
-}
-
 // Write appends the rows of a batch. Columns are matched by name; one that
 // the batch lacks becomes NULL. A column that the table does not have, or has
 // with another type, is an Invalid fault.
@@ -124,12 +123,16 @@ func (w *Writer) Write(batch frame.Batch) error {
 	if err != nil {
 		return err
 	}
-	defer fitted.Release()
-	if err := w.parquet.WriteBuffered(fitted); err != nil {
-		return storeFault(err, "a file of table %q cannot be written", w.table.name)
-	}
 	w.rows += batch.NumRows()
-	return nil
+	if w.encoder != nil {
+		defer fitted.Release()
+		return w.write(fitted)
+	}
+	w.sample = append(w.sample, fitted)
+	if w.rows < sampleRows {
+		return nil
+	}
+	return w.begin()
 }
 
 // Rows returns how many rows were written.
@@ -142,6 +145,11 @@ func (w *Writer) Finish(ctx context.Context) (File, error) {
 		return File{}, fault.New(fault.Internal, "a file is finished twice")
 	}
 	defer w.Abort()
+	if w.encoder == nil {
+		if err := w.begin(); err != nil {
+			return File{}, err
+		}
+	}
 	if err := w.parquet.Close(); err != nil {
 		return File{}, storeFault(err, "a file of table %q cannot be written", w.table.name)
 	}
@@ -182,6 +190,13 @@ func (w *Writer) place(ctx context.Context) (string, error) {
 
 // Abort throws the file away. After Finish it does nothing.
 func (w *Writer) Abort() {
+	for _, b := range w.sample {
+		b.Release()
+	}
+	w.sample = nil
+	if w.encoder != nil {
+		w.encoder.release()
+	}
 	if w.done {
 		return
 	}
