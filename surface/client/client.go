@@ -5,7 +5,8 @@
 // native API (surface/api) with the types that the server answers with. An
 // answer that is an error becomes a fault with the server's kind, sentence and
 // hint. Requests that failed in passing are sent again, a few times, when that
-// is safe: reads, and scoring with an idempotency key.
+// is safe: reads, and scoring with an idempotency key. A server that says how
+// long to wait is waited for, up to some seconds.
 package client
 
 import (
@@ -17,6 +18,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,25 +74,38 @@ func (c *Client) do(ctx context.Context, k call, into any) error {
 	}
 	k.again = k.again || k.method == http.MethodGet
 	for attempt := 1; ; attempt++ {
-		answer, err := c.once(ctx, k, body)
+		answer, wait, err := c.once(ctx, k, body)
 		if err == nil {
 			return decode(answer, into)
 		}
-		if !k.again || attempt == attempts || !fault.KindOf(err).Retryable() || ctx.Err() != nil {
+		if !k.again || attempt == attempts || !fault.KindOf(err).Retryable() || ctx.Err() != nil || wait > maxWait {
 			return err
 		}
-		pause(ctx, attempt)
+		pause(ctx, attempt, wait)
 	}
 }
 
-// pause waits 0.1, 0.2, 0.4 s, half of it by chance, so that clients which
-// failed together do not come back together.
-func pause(ctx context.Context, attempt int) {
+// maxWait is the longest that a server may ask a client to wait; who is asked
+// for more is told the error instead.
+const maxWait = 5 * time.Second
+
+// pause waits as long as the server asked for, and 0.1, 0.2, 0.4 s, half of it
+// by chance, so that clients which failed together do not come back together.
+func pause(ctx context.Context, attempt int, wait time.Duration) {
 	d := 50 * time.Millisecond << attempt
 	select {
 	case <-ctx.Done():
-	case <-time.After(d/2 + rand.N(d/2)):
+	case <-time.After(wait + d/2 + rand.N(d/2)):
 	}
+}
+
+// retryAfter is what an answer says in whole seconds, or 0.
+func retryAfter(h http.Header) time.Duration {
+	seconds, err := strconv.ParseUint(h.Get("Retry-After"), 10, 16)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 func decode(answer []byte, into any) error {
@@ -100,14 +115,16 @@ func decode(answer []byte, into any) error {
 	return fault.Wrap(json.Unmarshal(answer, into), fault.Internal, "the server's answer is not understood")
 }
 
-func (c *Client) once(ctx context.Context, k call, body []byte) ([]byte, error) {
+// once sends a call one time. Beside an error it returns how long the server
+// asks to wait.
+func (c *Client) once(ctx context.Context, k call, body []byte) (answer []byte, wait time.Duration, err error) {
 	address := c.base + k.path
 	if len(k.query) > 0 {
 		address += "?" + k.query.Encode()
 	}
 	req, err := http.NewRequestWithContext(ctx, k.method, address, bytes.NewReader(body))
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "the request cannot be made")
+		return nil, 0, fault.Wrap(err, fault.Invalid, "the request cannot be made")
 	}
 	for name, values := range k.header {
 		req.Header[name] = values
@@ -120,17 +137,17 @@ func (c *Client) once(ctx context.Context, k call, body []byte) ([]byte, error) 
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, unreachable(ctx, c.base, err)
+		return nil, 0, unreachable(ctx, c.base, err)
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	answer, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Unavailable, "the server's answer broke off")
+		return nil, 0, fault.Wrap(err, fault.Unavailable, "the server's answer broke off")
 	}
 	if res.StatusCode >= 300 {
-		return nil, problem(res.StatusCode, answer)
+		return nil, retryAfter(res.Header), problem(res.StatusCode, answer)
 	}
-	return answer, nil
+	return answer, 0, nil
 }
 
 func unreachable(ctx context.Context, base string, err error) error {
@@ -170,8 +187,11 @@ func problem(status int, answer []byte) error {
 
 // kindOf is the kind of an answer that does not name one.
 func kindOf(status int) fault.Kind {
-	if status == http.StatusUnprocessableEntity {
+	switch status {
+	case http.StatusUnprocessableEntity:
 		return fault.Invalid
+	case http.StatusBadGateway: // a proxy's, while the server starts anew
+		return fault.Unavailable
 	}
 	for _, k := range fault.Kinds() {
 		if k.HTTP() == status {

@@ -138,12 +138,19 @@ func (s *Server) counted(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		panicked := true
+		defer func() {
+			class := sw.status / 100
+			if panicked {
+				class = http.StatusInternalServerError / 100
+			}
+			if class >= len(classes) {
+				class = 0
+			}
+			requests[class].Add(1)
+		}()
 		next.ServeHTTP(sw, r)
-		class := sw.status / 100
-		if class >= len(classes) {
-			class = 0
-		}
-		requests[class].Add(1)
+		panicked = false
 	})
 }
 

@@ -11,6 +11,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -162,6 +163,9 @@ func (s *Server) Handler() http.Handler {
 // Start listens, and serves until Stop. It returns once connections are
 // accepted.
 func (s *Server) Start(ctx context.Context) error {
+	if err := s.loadCertificate(); err != nil {
+		return err
+	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {
@@ -173,11 +177,26 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
+// loadCertificate reads the files of TLS before anybody can connect: what is
+// wrong with them is told to who starts the server, not to its first client.
+func (s *Server) loadCertificate() error {
+	if s.config.CertFile == "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(s.config.CertFile, s.config.KeyFile)
+	if err != nil {
+		return fault.New(fault.Invalid, "the TLS certificate %s with the key %s cannot be used", s.config.CertFile, s.config.KeyFile).Because(err).
+			Hint("both are PEM files, and the key is the certificate's")
+	}
+	s.http.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	return nil
+}
+
 func (s *Server) serve() {
 	defer close(s.done)
 	var err error
 	if s.config.CertFile != "" {
-		err = s.http.ServeTLS(s.listener, s.config.CertFile, s.config.KeyFile)
+		err = s.http.ServeTLS(s.listener, "", "")
 	} else {
 		err = s.http.Serve(s.listener)
 	}
