@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds what a test waits for: the machine may be busy.
-const patience = 5 * time.Minute
+const patience = 2 * time.Minute
 
 // payment is a row of the table of these tests.
 type payment struct {

@@ -1,11 +1,13 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -210,5 +212,68 @@ func TestFullDisk(t *testing.T) {
 	l.restart()
 	if rows := len(l.scored("scores")); rows != len(good(n)) {
 		t.Errorf("%d rows after a restart", rows)
+	}
+}
+
+// TestFullAnywhere: at whatever write of a pipeline the space ends, the run
+// fails as one that may be taken up again, and once there is room it ends as if
+// nothing had been.
+func TestFullAnywhere(t *testing.T) {
+	d := smallDisk(t, 64)
+	if d == nil {
+		return
+	}
+	const n = 20_000
+	l := newLoop(t, n, func(c *Config) { c.Home = filepath.Join(d.dir, "home") })
+	l.run(spec.KindPipeline, "learn", "first")
+	want, version := l.scored("scores"), l.version()
+	failed := 0
+	for i := range 16 {
+		before := l.snapshots("scores")
+		id := fmt.Sprintf("full%d", i)
+		d.fill(int64(i*i) * 24 << 10)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		short, stop := context.WithTimeout(ctx, 5*time.Second) // what cannot be kept waits for room
+		_, err := l.through(short, spec.KindPipeline, "learn", id)
+		waits := short.Err() != nil
+		stop()
+		if kind := fault.KindOf(err); err != nil && !waits && kind != fault.Full && kind != fault.Unavailable {
+			t.Errorf("with %d KiB: %s: %v", i*i*24, kind, err)
+		}
+		if rows := len(l.scored("scores")); rows != len(want) {
+			t.Errorf("with %d KiB: %d rows", i*i*24, rows)
+		}
+		d.empty()
+		if err != nil {
+			failed++
+			err = l.runs.Retry(ctx, id)
+			switch {
+			case fault.Is(err, fault.NotFound): // it never began
+				_, err = l.App.start(ctx, spec.KindPipeline, "learn", work.ID(id))
+			case fault.Is(err, fault.Conflict): // it has not ended, and goes on by itself
+				err = nil
+			}
+			if err != nil {
+				t.Fatalf("with %d KiB: to go on: %v", i*i*24, err)
+			}
+			s, err := l.runs.Wait(ctx, id)
+			if err != nil || s.Err() != nil {
+				t.Fatalf("with %d KiB: going on: %v, %v", i*i*24, s.Err(), err)
+			}
+		}
+		cancel()
+		if after := l.snapshots("scores"); after != before+1 {
+			t.Errorf("with %d KiB: %d snapshots became %d", i*i*24, before, after)
+		}
+		if got := l.scored("scores"); !reflect.DeepEqual(got, want) {
+			t.Errorf("with %d KiB: the rows are others", i*i*24)
+		}
+		if v := l.version(); v != version {
+			t.Errorf("with %d KiB: version %s", i*i*24, v)
+		}
+	}
+	t.Logf("%d of 16 runs met the end of the disk", failed)
+	if failed == 0 || failed == 16 {
+		t.Error("the sizes of the disk are not chosen well")
 	}
 }

@@ -94,8 +94,17 @@ func (a *App) startOnSignal(ctx context.Context, pipeline string, r monitor.Read
 // batchRuns lets a pipeline score a batch as a run of its own.
 type batchRuns struct{ engine *work.Engine }
 
+// Score goes on with the run where an earlier life of the pipeline left it
+// failed: that the pipeline is tried again means that its batch is.
 func (b batchRuns) Score(ctx context.Context, s spec.Batch, id, by string) error {
-	if _, err := batch.Start(ctx, b.engine, s, work.ID(id), work.By(by)); err != nil {
+	before, err := b.engine.Get(ctx, id)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		_, err = batch.Start(ctx, b.engine, s, work.ID(id), work.By(by))
+	case err == nil && before.Err() != nil:
+		err = b.engine.Retry(ctx, id)
+	}
+	if err != nil {
 		return err
 	}
 	status, err := b.engine.Wait(ctx, id)

@@ -33,7 +33,9 @@ func (e *Engine) working(id string) *Run {
 // fail keeps why a run failed. For the library a failed run is over for good,
 // and only a cancelled one can go on; so a failure is kept as a cancelled run
 // with the fault beside it, which is what lets Retry continue it under its
-// own id.
+// own id. Where it cannot be kept, because the disk is full for instance, it is
+// seen all the same, and kept as soon as it can be: a run that is over and not
+// marked so would wait for a restart.
 func (e *Engine) fail(r *Run, err error) {
 	e.log.Warn("a run failed", "run", r.id, "kind", r.kind, "name", r.name, "error", err)
 	f := failureOf(err)
@@ -42,11 +44,23 @@ func (e *Engine) fail(r *Run, err error) {
 	if jerr != nil {
 		text = []byte(`{"kind":"internal","what":"the run failed"}`)
 	}
-	if err := dbos.SetWorkflowAttributes(e.dbos, r.id, map[string]any{faultAttribute: string(text)}); err != nil {
-		e.log.Error("the failure of a run cannot be kept", "run", r.id, "error", err)
-	}
-	if err := dbos.CancelWorkflow(e.dbos, r.id); err != nil {
-		e.log.Error("the failure of a run cannot be kept", "run", r.id, "error", err)
+	r.mu.Lock()
+	r.failure = f
+	r.mu.Unlock()
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		err := dbos.SetWorkflowAttributes(e.dbos, r.id, map[string]any{faultAttribute: string(text)})
+		if err == nil {
+			err = dbos.CancelWorkflow(e.dbos, r.id)
+		}
+		if err == nil {
+			return
+		}
+		e.log.Error("the failure of a run cannot be kept yet", "run", r.id, "error", err)
+		select {
+		case <-r.dbos.Done():
+			return
+		case <-time.After(wait):
+		}
 	}
 }
 
@@ -106,6 +120,44 @@ func (e *Engine) Retry(ctx context.Context, id string) error {
 	}
 	_, err = dbos.ResumeWorkflow[string](e.dbos, id)
 	return asFault(err, "run %q cannot be retried", id)
+}
+
+// strandedAfter is how long a run may be under way for the database and not
+// for this process before it is taken up again.
+const strandedAfter = 3 * time.Second
+
+// keepStranded takes up runs whose end could not be kept, because the disk was
+// full for instance. All that finished of them stays finished.
+func (e *Engine) keepStranded(ctx context.Context) {
+	tick := time.NewTicker(strandedAfter)
+	defer tick.Stop()
+	before := map[string]bool{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		rows, err := dbos.ListWorkflows(e.dbos, dbos.WithFilterStatus(dbos.WorkflowStatusPending),
+			dbos.WithFilterExecutorIDs(e.config.Executor), dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false))
+		if err != nil {
+			continue
+		}
+		now := map[string]bool{}
+		for _, row := range rows {
+			if e.working(row.ID) != nil {
+				continue
+			}
+			if now[row.ID] = true; !before[row.ID] { // it may just be beginning
+				continue
+			}
+			e.log.Warn("a run that was left is taken up again", "run", row.ID)
+			if _, err := dbos.ResumeWorkflow[string](e.dbos, row.ID); err != nil {
+				e.log.Error("a run that was left cannot be taken up", "run", row.ID, "error", err)
+			}
+		}
+		before = now
+	}
 }
 
 // keepRetention removes old runs, at the start and then every hour.

@@ -29,7 +29,8 @@ type Run struct {
 	record sync.Mutex // the library counts steps without a lock of its own
 
 	mu      sync.Mutex
-	working bool // past the gate
+	working bool     // past the gate
+	failure *Failure // why it is over, until that is kept
 	began   time.Time
 	memo    map[string]outcome // finished steps, by name
 	steps   []*stepState       // in the order in which they were first seen

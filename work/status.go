@@ -272,9 +272,18 @@ func (e *Engine) statusOf(row dbos.WorkflowStatus) Status {
 		st.State, st.Started = Queued, time.Time{}
 		if r := e.working(row.ID); r != nil {
 			st.State, st.Started = r.state()
+			if f := r.failed(); f != nil {
+				st.State, st.Error = Failed, f
+			}
 		}
 	}
 	return st
+}
+
+func (r *Run) failed() *Failure {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failure
 }
 
 // stored returns the text that was given to the library to keep; it hands

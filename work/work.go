@@ -135,6 +135,7 @@ func (e *Engine) Launch(ctx context.Context) error {
 	ctx, e.stop = context.WithCancel(context.WithoutCancel(ctx))
 	e.ended.Go(func() { e.keepSchedules(ctx) })
 	e.ended.Go(func() { e.keepRetention(ctx) })
+	e.ended.Go(func() { e.keepStranded(ctx) })
 	return nil
 }
 
