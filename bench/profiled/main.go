@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"runtime/debug"
 	"runtime/pprof"
 
 	"github.com/leat-ai/leat/app"
@@ -26,7 +25,7 @@ func main() {
 	if err := pprof.StartCPUProfile(f); err != nil {
 		log.Fatal(err)
 	}
-	debug.SetGCPercent(300)
+	app.SpareCollections()
 	code := cli.Main(context.Background(), cli.Program{
 		Version: app.Version, Args: os.Args[1:], In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Start: app.StartFor,
 	})
