@@ -254,7 +254,7 @@ func ownProblem(_ huma.Context, _ string, v any) (any, error) {
 			kind = k
 		}
 	}
-	p := &server.Problem{Type: "about:blank", Title: http.StatusText(m.Status), Status: m.Status, Kind: string(kind), Detail: "the request is not understood"}
+	p := &server.Problem{Type: "about:blank", Title: http.StatusText(m.Status), Status: m.Status, Kind: string(kind), Detail: "the request is not understood", Hint: "GET /openapi.json says what each operation takes"}
 	switch len(m.Errors) {
 	case 0:
 		p.Detail = m.Detail

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/decide/limit"
@@ -82,12 +83,38 @@ func mistake(err error) Mistake {
 
 // WriteProblem answers a request with an error.
 func WriteProblem(w http.ResponseWriter, err error) {
-	p := NewProblem(err)
 	SetRetryAfter(w.Header(), err)
-	w.Header().Set("Content-Type", "application/problem+json")
+	NewProblem(err).write(w)
+}
+
+func (p *Problem) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
 	// The client may be gone; there is nobody to tell then.
 	_ = json.NewEncoder(w).Encode(p)
+}
+
+// everythingElse is the pattern of what no surface has registered.
+const everythingElse = "/"
+
+// nowhere answers what nobody registered. Whether another method would have
+// been answered is only looked for here, where nobody is in a hurry.
+func (s *Server) nowhere(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		other := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+		if _, pattern := s.mux.Handler(other); pattern != everythingElse {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		WriteProblem(w, fault.New(fault.NotFound, "there is nothing at %.200s", r.URL.Path).Hint("GET /openapi.json lists what there is"))
+		return
+	}
+	p := NewProblem(fault.New(fault.Invalid, "%.20s is not a method of %.200s", r.Method, r.URL.Path).Hint("use %s", strings.Join(allowed, " or ")))
+	p.Status, p.Title = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed)
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	p.write(w)
 }
 
 // SetRetryAfter says when to come back, for kinds that pass.

@@ -118,6 +118,7 @@ func New(c Config, keys Authenticator, tel *telemetry.Telemetry) (*Server, error
 		return nil, err
 	}
 	s := &Server{config: c.withDefaults(), keys: keys, tel: tel, mux: http.NewServeMux(), done: make(chan struct{})}
+	s.mux.HandleFunc(everythingElse, s.nowhere)
 	s.requests = tel.Counter("leat_http_requests_total", "Requests by status class.", "class")
 	s.http = &http.Server{
 		Handler:           s.Handler(),

@@ -203,6 +203,22 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 }
 
+func TestWhatIsNotThereIsAProblemToo(t *testing.T) {
+	s, _ := made(t, server.Config{})
+	if p := problemOf(t, ask(s, "GET", "/nowhere", "")); p.Kind != string(fault.NotFound) || !strings.Contains(p.Detail, "/nowhere") || p.Hint == "" {
+		t.Errorf("%+v", p)
+	}
+	w := ask(s, "DELETE", "/who", "")
+	if p := problemOf(t, w); p.Status != http.StatusMethodNotAllowed || p.Kind != string(fault.Invalid) || w.Header().Get("Allow") != "POST" {
+		t.Errorf("%+v, Allow %q", p, w.Header().Get("Allow"))
+	}
+	for _, r := range s.Routes() {
+		if r.Pattern == "/" {
+			t.Error("what answers everything else is no route")
+		}
+	}
+}
+
 func TestMistakesOfConfiguration(t *testing.T) {
 	for want, c := range map[string]struct {
 		config server.Config
