@@ -105,10 +105,10 @@ func TestEncodingsKeepValues(t *testing.T) {
 	l := scratchLake(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		var values []string
-		for len(values) < 20_000 {
+		for len(values) < sampleRows {
 			distinct := rapid.SampledFrom([]int{1, 2, 15, 17, 300, 5000}).Draw(rt, "distinct")
 			nulls := rapid.IntRange(0, 3).Draw(rt, "nulls")
-			for i := range rapid.IntRange(1, 12_000).Draw(rt, "rows") {
+			for i := range rapid.IntRange(1, 3000).Draw(rt, "rows") {
 				if nulls > 0 && i%(nulls+1) == 0 {
 					values = append(values, "")
 					continue
@@ -116,7 +116,7 @@ func TestEncodingsKeepValues(t *testing.T) {
 				values = append(values, fmt.Sprintf("v%d", i*7919%distinct))
 			}
 		}
-		f := stageTexts(t, l, values, func(left int) int { return min(left, rapid.IntRange(1, 9000).Draw(rt, "batch")) })
+		f := stageTexts(t, l, values, func(left int) int { return min(left, rapid.IntRange(1, 3000).Draw(rt, "batch")) })
 		got := readTexts(t, l, f)
 		if len(got) != len(values) {
 			rt.Fatalf("%d rows, wrote %d", len(got), len(values))
