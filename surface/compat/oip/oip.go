@@ -10,10 +10,10 @@ package oip
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -271,11 +271,13 @@ func outputsOf(a *decide.Answer, q *request) ([]output, error) {
 }
 
 func knownOutputs(rows frame.Batch, q *request) error {
+	names := []string{decisionID}
+	for _, f := range rows.Schema().Fields() {
+		names = append(names, f.Name)
+	}
 	for _, want := range q.Outputs {
-		known := slices.ContainsFunc(rows.Schema().Fields(), func(f field) bool { return f.Name == want.Name })
-		if !known && want.Name != decisionID {
-			return fault.New(fault.Invalid, "there is no output %q", want.Name).
-				Hint("%s", fmt.Sprintf("the outputs are those of %v and %s", rows.Schema().Fields(), decisionID))
+		if !slices.Contains(names, want.Name) {
+			return fault.New(fault.Invalid, "there is no output %q; the outputs are %s", want.Name, strings.Join(names, ", "))
 		}
 	}
 	return nil

@@ -18,8 +18,6 @@ import (
 	"github.com/leat-ai/leat/pattern/realtime"
 )
 
-type field = arrow.Field
-
 const bytesType = "BYTES"
 
 // datatypeOf is the protocol's name of a column type; times are text.
@@ -114,6 +112,10 @@ func batchOf(tensors []tensor, inputs []model.Field, maxRows int) (frame.Batch, 
 		n, err := t.elements(maxRows)
 		if err != nil {
 			return nil, err
+		}
+		if n != t.Shape[0] {
+			return nil, fault.New(fault.Invalid, "input %q is one column, and its shape is %v", t.Name, t.Shape).
+				Hint("give %[1]d values as [%[1]d] or [%[1]d, 1]; only a single tensor may have all columns", t.Shape[0])
 		}
 		if rows >= 0 && n != rows {
 			return nil, fault.New(fault.Invalid, "input %q has %d values, the others %d", t.Name, n, rows)
