@@ -133,7 +133,7 @@ func testFailureKeepsItsFaultAndRetryGoesOnFromThere(t *testing.T, fresh func(te
 	var broken atomic.Bool
 	broken.Store(true)
 	e := start(t, fresh(t), func(e *work.Engine) {
-		work.Define(e, "job", func(_ context.Context, r *work.Run, in int) (string, error) {
+		work.Define(e, "job", func(_ context.Context, r *work.Run, _ int) (string, error) {
 			_, err := work.Step(r, "first", work.StepOptions{}, func(context.Context, *work.Progress) (int, error) {
 				return int(first.Add(1)), nil
 			})
@@ -229,7 +229,7 @@ func testCancelEndsARunningStepAndStays(t *testing.T, fresh func(testing.TB) str
 	entered := make(chan struct{}, 10)
 	var cause atomic.Value
 	define := func(e *work.Engine) {
-		work.Define(e, "long", func(_ context.Context, r *work.Run, in int) (int, error) {
+		work.Define(e, "long", func(_ context.Context, r *work.Run, _ int) (int, error) {
 			return work.Step(r, "sleep", work.StepOptions{Retries: 5}, func(ctx context.Context, _ *work.Progress) (int, error) {
 				entered <- struct{}{}
 				<-ctx.Done()
@@ -269,7 +269,7 @@ func testCloseInterruptsAndLaunchGoesOn(t *testing.T, fresh func(testing.TB) str
 	var first, second atomic.Int32
 	entered := make(chan struct{}, 10)
 	define := func(e *work.Engine) {
-		work.Define(e, "two", func(_ context.Context, r *work.Run, in int) (int, error) {
+		work.Define(e, "two", func(_ context.Context, r *work.Run, _ int) (int, error) {
 			a, err := work.Step(r, "first", work.StepOptions{}, func(context.Context, *work.Progress) (int, error) {
 				return int(first.Add(1)), nil
 			})
