@@ -44,7 +44,7 @@ func open(ctx context.Context, f fetch, o ingest.Object) (io.ReadCloser, error) 
 	if err != nil {
 		return nil, err
 	}
-	if answer, err = f.good(answer); err != nil {
+	if err := f.check(answer); err != nil {
 		return nil, err
 	}
 	if answer.StatusCode != http.StatusOK {
@@ -148,8 +148,7 @@ func (b *body) cut(cause error) error {
 		Hint("nothing was taken in; the run can be retried").Because(cause)
 }
 
-// resume asks for the rest. An answer that is not to be had yet counts as one
-// more failure.
+// resume asks for the rest.
 func (b *body) resume() error {
 	header := http.Header{"Range": {fmt.Sprintf("bytes=%d-", b.at)}}
 	switch {
@@ -159,22 +158,16 @@ func (b *body) resume() error {
 		header.Set("If-Range", b.since)
 	}
 	answer, err := b.fetch.ask(b.ctx, http.MethodGet, header)
-	if err == nil && answer.StatusCode == http.StatusRequestedRangeNotSatisfiable && total(answer) == b.at {
-		// There is no more: only that was lost.
-		_ = answer.Body.Close() // it has nothing of the file
-		return b.complete()
-	}
-	if err == nil {
-		answer, err = b.fetch.good(answer)
-	}
 	if err != nil {
-		if !fault.KindOf(err).Retryable() {
-			return err
-		}
-		b.now = io.NopCloser(strings.NewReader(""))
-		return b.broken(err)
+		return b.later(err)
 	}
 	b.now = answer.Body
+	if answer.StatusCode == http.StatusRequestedRangeNotSatisfiable && total(answer) == b.at {
+		return b.complete() // there is no more: only that was lost
+	}
+	if err := b.fetch.check(answer); err != nil {
+		return b.later(err)
+	}
 	if err := b.same(answer); err != nil {
 		return err
 	}
@@ -192,6 +185,15 @@ func (b *body) resume() error {
 		return b.broken(err)
 	}
 	return nil
+}
+
+// later counts an answer that is not to be had yet as one more failure.
+func (b *body) later(err error) error {
+	if !fault.KindOf(err).Retryable() {
+		return err
+	}
+	b.now = io.NopCloser(strings.NewReader(""))
+	return b.broken(err)
 }
 
 // Close ends the reading.

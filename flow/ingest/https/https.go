@@ -148,14 +148,14 @@ func (f fetch) describe(ctx context.Context) (*http.Response, error) {
 		return nil, err
 	}
 	if !slices.Contains([]int{400, 403, 405, 501}, answer.StatusCode) {
-		return f.good(answer)
+		return answer, f.check(answer)
 	}
 	// Not every server knows HEAD, and a signed address may be signed for GET.
 	_ = answer.Body.Close() // it has none
 	if answer, err = f.ask(ctx, http.MethodGet, http.Header{"Range": {"bytes=0-0"}}); err != nil {
 		return nil, err
 	}
-	return f.good(answer)
+	return answer, f.check(answer)
 }
 
 func (f fetch) ask(ctx context.Context, method string, header http.Header) (*http.Response, error) {
@@ -182,22 +182,22 @@ func (f fetch) ask(ctx context.Context, method string, header http.Header) (*htt
 	return answer, egress.Clean(err)
 }
 
-// good makes a fault of an answer that is not the file.
-func (f fetch) good(answer *http.Response) (*http.Response, error) {
+// check makes a fault of an answer that is not the file, and closes it.
+func (f fetch) check(answer *http.Response) error {
 	switch answer.StatusCode {
 	case http.StatusOK, http.StatusPartialContent:
-		return answer, nil
+		return nil
 	case http.StatusRequestedRangeNotSatisfiable: // of an empty file, there is no first byte
 		if total(answer) == 0 {
-			return answer, nil
+			return nil
 		}
 	}
 	_ = answer.Body.Close() // it says what only the server's operator knows
 	err := fault.New(kindOf(answer.StatusCode), "%q answers %s for %q", f.address.Hostname(), status(answer.StatusCode), f.address.Path)
 	if answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden {
-		return nil, err.Hint("give the source a secret: a token, or a signed query that begins with ?")
+		return err.Hint("give the source a secret: a token, or a signed query that begins with ?")
 	}
-	return nil, err
+	return err
 }
 
 // status is a code with its standard words, not with those of the server.
