@@ -39,8 +39,8 @@ type Change struct {
 // Difference is one field that an update changes.
 type Difference struct {
 	Path string          `json:"path"`          // limits.rate, steps[0].train.seed
-	Old  json.RawMessage `json:"old,omitempty"` // absent where the field is now
-	New  json.RawMessage `json:"now,omitempty"` // absent where the field goes away
+	Old  json.RawMessage `json:"old,omitempty"` // absent where the field is new
+	New  json.RawMessage `json:"new,omitempty"` // absent where the field goes away
 }
 
 // Diff compares two sets of resources, each with at most one of a kind and

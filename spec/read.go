@@ -180,7 +180,7 @@ func parse(file string, c chunk) (n *yaml.Node, m *mistake) {
 	}
 	var doc yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(c.text))
-	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
+	if err := dec.Decode(&doc); err == io.EOF {
 		return nil, nil
 	} else if err != nil {
 		return nil, grammar(file, c, err)

@@ -10,7 +10,6 @@ package frame
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -132,7 +131,7 @@ func Each(ctx context.Context, r Reader, f func(Batch) error) (err error) {
 	}()
 	for {
 		b, err := r.Next(ctx)
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil {

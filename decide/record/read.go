@@ -148,7 +148,7 @@ func (r *freshReader) Next(ctx context.Context) (frame.Batch, error) {
 	for {
 		if r.rows != nil {
 			b, err := r.rows.Next(ctx)
-			if !errors.Is(err, io.EOF) {
+			if err != io.EOF {
 				return b, err
 			}
 			r.rows = nil

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"io"
 	"runtime"
 	"slices"
@@ -261,7 +260,7 @@ func (l *load) readBatches(ctx context.Context, r frame.Reader, name string, bef
 		defer func() { _ = r.Close() }() // the rows are here by then
 		for {
 			batch, err := r.Next(ctx)
-			if errors.Is(err, io.EOF) {
+			if err == io.EOF {
 				return nil
 			}
 			if err != nil {

@@ -158,7 +158,7 @@ func (p *parquetFile) Next(ctx context.Context) (_ frame.Batch, err error) {
 	}
 	batch, err := p.records.Read()
 	switch {
-	case errors.Is(err, io.EOF) || err == nil && batch == nil:
+	case err == io.EOF || err == nil && batch == nil:
 		return nil, io.EOF
 	case err != nil:
 		return nil, p.broken(err)

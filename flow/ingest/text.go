@@ -61,7 +61,7 @@ func (j *job) openText(ctx context.Context, index int, f source, read *atomic.In
 	}
 	t := &textFile{source: f, index: index, line: 1, content: content, rest: bufio.NewReaderSize(decoded, headSize)}
 	head, err := t.rest.Peek(headSize)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF {
 		return nil, readFault(err, f.Name)
 	}
 	if err := checkText(head); err != nil {
@@ -165,7 +165,7 @@ func (j *job) sample(ctx context.Context, index int, f source) ([]sampled, error
 	cut := t.chunker(j.limits)
 	for seen := 0; seen < budget; {
 		c, err := cut.next()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			break
 		}
 		if err != nil {
@@ -268,7 +268,7 @@ func (l *load) readText(ctx context.Context, index int, f source) error {
 		cut := t.chunker(l.job.limits)
 		for {
 			c, err := cut.next()
-			if errors.Is(err, io.EOF) {
+			if err == io.EOF {
 				return nil
 			}
 			if err != nil {

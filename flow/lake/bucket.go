@@ -264,7 +264,7 @@ func (f *bucketFile) Read(p []byte) (int, error) {
 	}
 	n, err := f.body.Read(p)
 	f.at += int64(n)
-	if errors.Is(err, io.EOF) && f.at < f.info.Size() {
+	if err == io.EOF && f.at < f.info.Size() {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err

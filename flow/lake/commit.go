@@ -4,7 +4,6 @@ import (
 	"context"
 	crand "crypto/rand"
 	"encoding/hex"
-	"errors"
 	"io"
 	"maps"
 	"math/rand/v2"
@@ -287,7 +286,7 @@ func (t *Table) stageAll(ctx context.Context, r frame.Reader, stem string) (path
 	}
 	for {
 		batch, err := r.Next(ctx)
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			break
 		}
 		if err != nil {

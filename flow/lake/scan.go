@@ -2,7 +2,6 @@ package lake
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -157,7 +156,7 @@ func (s *scanner) Next(ctx context.Context) (_ frame.Batch, err error) {
 		if err == nil && batch != nil && batch.NumRows() > 0 {
 			return s.project(batch)
 		}
-		if err != nil && !errors.Is(err, io.EOF) {
+		if err != nil && err != io.EOF {
 			return nil, s.corrupt(err)
 		}
 		s.closePart()

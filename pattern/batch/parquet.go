@@ -193,7 +193,7 @@ func (p *parquetReader) Next(ctx context.Context) (_ frame.Batch, err error) {
 			return nil, fault.New(fault.Internal, "a closed file is read")
 		}
 		rows, err := p.records.Read()
-		if errors.Is(err, io.EOF) || err == nil && rows == nil {
+		if err == io.EOF || err == nil && rows == nil {
 			return nil, io.EOF
 		}
 		if err != nil {

@@ -117,7 +117,7 @@ func (r *rowReader) document() error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
+	if _, err := r.dec.ReadToken(); err != io.EOF {
 		return r.shape("something follows the rows")
 	}
 	return nil

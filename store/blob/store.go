@@ -206,7 +206,7 @@ type checked struct {
 func (c *checked) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.sum.Write(p[:n])
-	if errors.Is(err, io.EOF) && digestOf(c.sum) != c.want {
+	if err == io.EOF && digestOf(c.sum) != c.want {
 		err = fault.New(fault.Corrupt, "stored content %.12s… is not what was stored", c.want).
 			Hint("restore it from a backup, or make it again; it is not used")
 	}

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 
@@ -113,7 +112,7 @@ func collect(ctx context.Context, r frame.Reader, limit int) (Result, error) {
 	text := []byte{'['}
 	for !res.Truncated {
 		b, err := r.Next(ctx)
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			break
 		}
 		if err != nil {

@@ -95,7 +95,7 @@ type reader struct {
 
 func (r *reader) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF {
 		err = r.b.fault(err, r.name)
 	}
 	return n, err
@@ -159,7 +159,7 @@ var errRead = errors.New("the content could not be read")
 
 func (g *guard) Read(p []byte) (int, error) {
 	n, err := g.r.Read(p)
-	if err == nil || errors.Is(err, io.EOF) {
+	if err == nil || err == io.EOF {
 		return n, err
 	}
 	g.mu.Lock()
@@ -193,7 +193,7 @@ func (b *bucket) List(ctx context.Context, prefix string, f func(blob.Object) er
 	objects := b.cdk.List(&cdk.ListOptions{Prefix: b.prefix + prefix})
 	for {
 		o, err := objects.Next(ctx)
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
