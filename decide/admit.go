@@ -77,13 +77,14 @@ func (g *gate) enter(ctx context.Context, path *Path, q *Request) error {
 
 func (g *gate) leave() { g.slots.Leave() }
 
-// deadline bounds a request's time, unless it is bounded more tightly.
-func (p *Path) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
-	timeout := p.Timeout()
-	if at, ok := ctx.Deadline(); ok && time.Until(at) <= timeout {
+// within bounds a request's time, unless it is bounded more tightly.
+func (p *Path) within(ctx context.Context) (context.Context, func()) {
+	at := time.Now().Add(p.Timeout())
+	if tighter, ok := ctx.Deadline(); ok && !tighter.After(at) {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, timeout)
+	d := &deadline{Context: ctx, at: at}
+	return d, d.end
 }
 
 // admit runs the whole path behind the gate.
@@ -97,8 +98,8 @@ func (p *Path) admit(ctx context.Context, g *gate, q Request) (*Answer, error) {
 	if !interactive(q.Pattern) {
 		return p.decide(ctx, q)
 	}
-	ctx, cancel := p.deadline(ctx)
-	defer cancel()
+	ctx, end := p.within(ctx)
+	defer end()
 	if err := g.enter(ctx, p, &q); err != nil {
 		return nil, err
 	}

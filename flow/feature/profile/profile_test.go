@@ -2,6 +2,7 @@ package profile
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -140,6 +141,35 @@ func TestSampleOfManyRowsIsBounded(t *testing.T) {
 func BenchmarkTallyOneRow(b *testing.B) {
 	p := profileOf(b, draw(1000, 1, 0, []string{"a", "b"}))
 	tally, one := NewTally(p), batchOf(draw(1, 1, 0, []string{"a"}))
+	for b.Loop() {
+		if err := tally.Add(p, one); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkTallyWide is one row of thirty numbers, as a request has them.
+func BenchmarkTallyWide(b *testing.B) {
+	wide := make([]frame.Column, 30)
+	for i := range wide {
+		wide[i] = frame.Column{Name: fmt.Sprintf("feature_%02d", i), Type: frame.Double}
+	}
+	batch := func(rows int) frame.Batch {
+		builder := array.NewRecordBuilder(memory.DefaultAllocator, frame.SchemaOf(wide))
+		defer builder.Release()
+		for i := range wide {
+			for row := range rows {
+				builder.Field(i).(*array.Float64Builder).Append(float64((row*37 + i*11) % 101))
+			}
+		}
+		return builder.NewRecordBatch()
+	}
+	builder := NewBuilder(wide)
+	if err := builder.Add(batch(1000)); err != nil {
+		b.Fatal(err)
+	}
+	p := builder.Profile()
+	tally, one := NewTally(p), batch(1)
 	for b.Loop() {
 		if err := tally.Add(p, one); err != nil {
 			b.Fatal(err)

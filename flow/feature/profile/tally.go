@@ -168,11 +168,8 @@ func (t *Tally) count(c *ColumnTally, b frame.Batch, at int) error {
 		}
 		return nil
 	}
-	if cap(t.scratch) < col.Len() {
-		t.scratch = make([]float64, col.Len())
-	}
-	numbers := t.scratch[:col.Len()]
-	if err := frame.Floats(col, numbers); err != nil {
+	numbers, err := t.numbers(col)
+	if err != nil {
 		return err
 	}
 	for _, v := range numbers {
@@ -183,6 +180,19 @@ func (t *Tally) count(c *ColumnTally, b frame.Batch, at int) error {
 		}
 	}
 	return nil
+}
+
+// numbers returns a column as numbers, NaN where it has none: those of the
+// column itself where they are that already.
+func (t *Tally) numbers(col arrow.Array) ([]float64, error) {
+	if c, ok := col.(*array.Float64); ok && c.NullN() == 0 {
+		return c.Float64Values(), nil
+	}
+	if cap(t.scratch) < col.Len() {
+		t.scratch = make([]float64, col.Len())
+	}
+	numbers := t.scratch[:col.Len()]
+	return numbers, frame.Floats(col, numbers)
 }
 
 // Merge adds the counts of another tally against the same profile.
