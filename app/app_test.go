@@ -220,9 +220,9 @@ func (l *loop) run(kind spec.Kind, name, id string) work.Status {
 }
 
 // apply puts the project in force after some text of it was replaced.
-func (l *loop) apply(old, new string) {
+func (l *loop) apply(was, now string) {
 	l.Helper()
-	if err := edit(l.dir, old, new); err != nil {
+	if err := edit(l.dir, was, now); err != nil {
 		l.Fatal(err)
 	}
 	list, err := files(l.dir)

@@ -11,6 +11,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -62,8 +63,7 @@ func (p *Peer) Ask(line string, reply any) error {
 
 // Close ends the peer.
 func (p *Peer) Close() error {
-	p.in.Close()
-	return p.cmd.Wait()
+	return errors.Join(p.in.Close(), p.cmd.Wait())
 }
 
 // Result is the seconds that each side took, round by round.

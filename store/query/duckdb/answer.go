@@ -64,7 +64,7 @@ func release(batches []frame.Batch) {
 // normalise finds the types of a statement's columns and wraps it so that
 // they become the six of package frame, and its names unlike each other.
 func (r *run) normalise(ctx context.Context, statement string, args []any) ([]frame.Column, string, error) {
-	rows, err := r.conn.QueryContext(ctx, "SELECT * FROM ("+statement+") LIMIT 0", args...)
+	rows, err := r.conn.QueryContext(ctx, "SELECT * FROM ("+statement+") LIMIT 0", args...) //nolint:sqlclosecheck // closed below, where its error is told
 	if err != nil {
 		return nil, "", engineFault(ctx, err)
 	}
