@@ -95,7 +95,7 @@ func (s recordSink) Append(ctx context.Context, segment string, rows frame.Reade
 		return err
 	}
 	defer w.Abort()
-	if err := frame.Each(ctx, rows, w.Write); err != nil {
+	if err := frame.Each(ctx, paced{rows}, w.Write); err != nil {
 		return err
 	}
 	f, err := w.Finish(ctx)
@@ -104,6 +104,30 @@ func (s recordSink) Append(ctx context.Context, segment string, rows frame.Reade
 	}
 	_, err = t.CommitFiles(ctx, []string{f.Path}, lake.Commit{ID: segment})
 	return err
+}
+
+// rest is how long moving records rests, for each part of time that it works:
+// requests are waiting for the same processors, records are not waiting for
+// anything.
+const rest = 3
+
+// paced reads rows with rests in between.
+type paced struct{ frame.Reader }
+
+// Next returns the next rows once it has rested for the work of reading them.
+func (p paced) Next(ctx context.Context) (frame.Batch, error) {
+	start := time.Now()
+	b, err := p.Reader.Next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-ctx.Done():
+		b.Release()
+		return nil, ctx.Err()
+	case <-time.After(rest * time.Since(start)):
+		return b, nil
+	}
 }
 
 // maintain compacts small files, and lets go of old snapshots and of files

@@ -18,8 +18,12 @@ import (
 	"github.com/leat-ai/leat/model"
 )
 
+// segment bounds the bytes of a part of the decision log. While one is moved
+// into the lake, SQL over decisions waits: so it is small.
+const segment = 16 << 20
+
 func (a *App) openRecords(context.Context) (func(context.Context) error, error) {
-	w, err := record.Open(record.Options{Dir: filepath.Join(a.config.Home, "records")})
+	w, err := record.Open(record.Options{Dir: filepath.Join(a.config.Home, "records"), SegmentMax: segment})
 	if err != nil {
 		return nil, err
 	}
