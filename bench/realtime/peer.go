@@ -43,7 +43,7 @@ func startPeer(ctx context.Context, model string, workers int) (*peer, error) {
 	}
 	for start := time.Now(); time.Since(start) < listening; time.Sleep(50 * time.Millisecond) {
 		if c, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
-			_ = c.Close() // it was only to see that somebody listens
+			_ = c.Close()               // it was only to see that somebody listens
 			time.Sleep(3 * time.Second) // the other workers import their packages yet
 			return p, nil
 		}

@@ -64,12 +64,12 @@ func release(batches []frame.Batch) {
 // normalise finds the types of a statement's columns and wraps it so that
 // they become the six of package frame, and its names unlike each other.
 func (r *run) normalise(ctx context.Context, statement string, args []any) ([]frame.Column, string, error) {
-	rows, err := r.conn.QueryContext(ctx, "SELECT * FROM ("+statement+") LIMIT 0", args...) //nolint:sqlclosecheck // closed below, where its error is told
+	rows, err := r.conn.QueryContext(ctx, "SELECT * FROM ("+statement+") LIMIT 0", args...)
 	if err != nil {
 		return nil, "", engineFault(ctx, err)
 	}
 	types, err := rows.ColumnTypes()
-	if cerr := rows.Close(); err == nil {
+	if cerr := rows.Close(); err == nil { //nolint:sqlclosecheck // here its error can be told
 		err = cerr
 	}
 	if err == nil {
