@@ -23,6 +23,7 @@ const (
 	Binary     Task = "binary"     // one of two classes
 	Multiclass Task = "multiclass" // one of three or more classes
 	Regression Task = "regression" // a number
+	Custom     Task = "custom"     // whatever its outputs say: an imported graph, a program, another server
 )
 
 // Field is one input or output column of a signature.
@@ -82,6 +83,44 @@ func Outputs(task Task, classes []string) []Field {
 type Model interface {
 	Signature() Signature
 	Predict(ctx context.Context, in frame.Batch) (frame.Batch, error)
+}
+
+// A Model that holds more than memory (a process, connections) is also an
+// io.Closer; whoever loaded it closes it once, after the last Predict.
+
+// Sizer is a Model that knows about how many bytes of memory it holds. One
+// that does not is taken for as large as its files.
+type Sizer interface {
+	Size() int64
+}
+
+// Native is a Model that can answer in the columns of the library that it came
+// from, next to those of its signature: the library's own output names, and
+// prediction0, prediction1, … where it has none; labels stand before
+// probabilities. Raw asks for the sums before the link function instead:
+// margin0, margin1, … It is an Unsupported fault where there are none.
+type Native interface {
+	Native(ctx context.Context, in frame.Batch, raw bool) (frame.Batch, error)
+}
+
+// Describer is a Model that can say what it is to somebody who wonders what is
+// in a file.
+type Describer interface {
+	Describe() Description
+}
+
+// Description is what Describer says. Zero values are not known, or do not
+// apply.
+type Description struct {
+	Kind           string            `json:"kind"`                      // such as "boosted trees", "ONNX graph"
+	Library        string            `json:"library,omitempty"`         // that wrote the file, such as "xgboost"
+	LibraryVersion string            `json:"library_version,omitempty"` // as the file says
+	Objective      string            `json:"objective,omitempty"`       // in the library's words
+	Runtime        string            `json:"runtime,omitempty"`         // what executes it here
+	Trees          int               `json:"trees,omitempty"`
+	Leaves         int               `json:"leaves,omitempty"` // of all trees
+	Operators      map[string]int    `json:"operators,omitempty"` // of a graph, by name, how many
+	Notes          map[string]string `json:"notes,omitempty"`     // what else the file tells of itself
 }
 
 // Explainer is a Model that can say how much each input mattered in training:
