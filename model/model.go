@@ -118,7 +118,7 @@ type Description struct {
 	Objective      string            `json:"objective,omitempty"`       // in the library's words
 	Runtime        string            `json:"runtime,omitempty"`         // what executes it here
 	Trees          int               `json:"trees,omitempty"`
-	Leaves         int               `json:"leaves,omitempty"` // of all trees
+	Leaves         int               `json:"leaves,omitempty"`    // of all trees
 	Operators      map[string]int    `json:"operators,omitempty"` // of a graph, by name, how many
 	Notes          map[string]string `json:"notes,omitempty"`     // what else the file tells of itself
 }
