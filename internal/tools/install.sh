@@ -92,13 +92,14 @@ node_packages() {
     mark_done node "$stamp"
 }
 
-python_set() { # python_set test|bench
+python_set() { # python_set SET [VENV]: test, bench, …; in an environment of its own where one is named
     list=$here/requirements-$1.txt
+    venv=$tools/${2:-venv}
     stamp=$(cksum <"$list")
-    done_already "python-$1" "$stamp" && [ -x "$tools/venv/bin/python" ] && return
-    [ -x "$tools/venv/bin/python" ] || { say "making a Python environment"; python3 -m venv "$tools/venv"; }
+    done_already "python-$1" "$stamp" && [ -x "$venv/bin/python" ] && return
+    [ -x "$venv/bin/python" ] || { say "making a Python environment: ${2:-venv}"; python3 -m venv "$venv"; }
     say "installing Python packages of the $1 set"
-    "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r "$list"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r "$list"
     mark_done "python-$1" "$stamp"
 }
 
@@ -108,6 +109,8 @@ test)
     s3_server
     node_packages
     python_set test
+    python_set mlflow3 venv-mlflow3 # each asks for other versions than the rest
+    python_set mlflow2 venv-mlflow2
     ;;
 bench)
     system_packages bench
