@@ -54,8 +54,11 @@ type Request struct {
 // once its rows are written.
 type Answer struct {
 	Release string
-	Variant string
-	IDs     []string    // decision ids, one per row
-	Rows    frame.Batch // model outputs, then "decision" where the endpoint has one; NULL where Errors is set
-	Errors  []error     // nil when every row succeeded; otherwise one per row
+	Variant string // of the release; Fallback where another model stood in
+	// ServedBy names the models that stood in, such as "fraud-local@3"; ""
+	// where those of the release answered.
+	ServedBy string
+	IDs      []string    // decision ids, one per row
+	Rows     frame.Batch // model outputs, then "decision" where the endpoint has one; NULL where Errors is set
+	Errors   []error     // nil when every row succeeded; otherwise one per row
 }

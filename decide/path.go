@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -95,6 +96,7 @@ type Pass struct {
 	Model    frame.Batch // what the model reads, for every row
 	Errors   []error     // nil, or one per row
 	Variant  string
+	ServedBy string      // the models that stood in for the variant's own, "" for none
 	Output   frame.Batch // columns of Path.Outputs
 
 	version registry.Version
@@ -108,6 +110,22 @@ func (p *Pass) Fail(row int, err error) {
 	if p.Errors[row] == nil {
 		p.Errors[row] = err
 	}
+}
+
+// Fallback is the variant of a request that a model of the release answered
+// with the help of another one.
+const Fallback = "fallback"
+
+// standIn notes that another model answered, or answered in part.
+func (p *Pass) standIn(name string) {
+	if name == "" || strings.Contains(p.ServedBy, name) {
+		return
+	}
+	p.Variant = Fallback
+	if p.ServedBy != "" {
+		name = p.ServedBy + ", " + name
+	}
+	p.ServedBy = name
 }
 
 // failed counts the rows that have an error.
@@ -218,7 +236,8 @@ func (p *Path) decide(ctx context.Context, q Request) (*Answer, error) {
 		return nil, err
 	}
 	pass.Output.Retain()
-	return &Answer{Release: p.release.ID, Variant: pass.Variant, IDs: ids, Rows: pass.Output, Errors: pass.Errors}, nil
+	return &Answer{Release: p.release.ID, Variant: pass.Variant, ServedBy: pass.ServedBy, IDs: ids,
+		Rows: pass.Output, Errors: pass.Errors}, nil
 }
 
 // run takes a pass through enrich, screen, route, predict and screen.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/model"
 )
 
 // enrich computes the features and assembles what the model reads.
@@ -138,6 +139,10 @@ func (s *splitter) call(ctx context.Context, in frame.Batch, first int) (out fra
 		out, err = s.f(in, first)
 		return err
 	})
+	var errs []error
+	if p, ok := errors.AsType[*model.Partial](err); ok && p.Out != nil && len(p.Errs) == int(in.NumRows()) {
+		out, errs, err = p.Out, p.Errs, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +153,12 @@ func (s *splitter) call(ctx context.Context, in frame.Batch, first int) (out fra
 		out.Release()
 		return nil, err
 	}
+	for i, err := range errs {
+		if err != nil {
+			s.pass.Fail(s.row(first+i), err)
+		}
+	}
+	s.pass.standIn(model.ServedBy(out))
 	return out, nil
 }
 
@@ -182,10 +193,11 @@ func (s *shape) meets(got *arrow.Schema) error {
 }
 
 // parts is called with a batch that failed. It halves it, and at a single row
-// blames that.
+// blames that. What speaks of a neighbour and not of rows (it is away, it has
+// too much to do) is not asked again in parts.
 func (s *splitter) parts(ctx context.Context, in frame.Batch, first int, cause error) (frame.Batch, error) {
 	n := int(in.NumRows())
-	if s.left--; n <= 1 || s.left <= 0 {
+	if s.left--; n <= 1 || s.left <= 0 || fault.KindOf(cause).Retryable() {
 		for i := range n {
 			s.pass.Fail(s.row(first+i), cause)
 		}

@@ -78,7 +78,7 @@ func New(paths Paths, ledger Ledger, clock clock.Clock) *Service {
 // The body is {"rows": [{column: value, …}, …]}, one row object, or an array
 // of row objects. The answer is
 //
-//	{"endpoint", "release", "variant", "decisions": [{"id", output: value, …} | {"id", "error": {"kind", "message", "hint"}}]}
+//	{"endpoint", "release", "variant", ["served_by",] "decisions": [{"id", output: value, …} | {"id", "error": {"kind", "message", "hint"}}]}
 func (s *Service) Score(ctx context.Context, c Call, dst []byte) (reply []byte, known bool, err error) {
 	if c.Key == "" {
 		reply, err = s.score(ctx, c, dst)

@@ -22,6 +22,10 @@ func AppendAnswer(dst []byte, endpoint string, a *decide.Answer) ([]byte, error)
 	dst = appendString(dst, a.Release)
 	dst = append(dst, `,"variant":`...)
 	dst = appendString(dst, a.Variant)
+	if a.ServedBy != "" {
+		dst = append(dst, `,"served_by":`...)
+		dst = appendString(dst, a.ServedBy)
+	}
 	dst = append(dst, `,"decisions":[`...)
 	for row, id := range a.IDs {
 		if row > 0 {

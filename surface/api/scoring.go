@@ -98,7 +98,7 @@ func scoreOperation() *huma.Operation {
 			"200": {Description: "One decision for each row, in their order.", Content: jsonOf(&huma.Schema{
 				Type: "object", Required: []string{"endpoint", "release", "variant", "decisions"},
 				Properties: map[string]*huma.Schema{
-					"endpoint": text, "release": text, "variant": text,
+					"endpoint": text, "release": text, "variant": text, "served_by": text,
 					"decisions": {Type: "array", Items: decision},
 				},
 			})},

@@ -41,6 +41,7 @@ type Scored struct {
 	Endpoint  string     `json:"endpoint"`
 	Release   string     `json:"release"`
 	Variant   string     `json:"variant"`
+	ServedBy  string     `json:"served_by,omitempty"` // the model that stood in, where the variant is "fallback"
 	Decisions []Decision `json:"decisions"`
 }
 
