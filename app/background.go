@@ -16,7 +16,7 @@ import (
 
 // How often the loops in the background look for something to do.
 const (
-	compactRecords = 30 * time.Second
+	compactRecords = 5 * time.Second
 	maintainLake   = time.Hour
 	orphanAge      = 48 * time.Hour // longer than any run takes from its first file to its commit
 )
@@ -76,58 +76,70 @@ func (a *App) every(interval time.Duration, f func(context.Context) error) {
 
 // compactRecords moves finished segments of decisions into the lake.
 func (a *App) compactRecords(ctx context.Context) error {
-	_, err := a.records.Compact(ctx, recordSink{a.lake})
+	_, err := a.records.Compact(ctx, recordSink{a.lake, a.rest})
 	return err
 }
 
 // recordSink is the lake as the decision log sees it.
-type recordSink struct{ lake *lake.Lake }
+type recordSink struct {
+	lake *lake.Lake
+	rest func() int // how long to rest for each part of time that it works
+}
 
-// Append commits a segment under its id, once.
-func (s recordSink) Append(ctx context.Context, segment string, rows frame.Reader) (err error) {
+// Stage writes a segment to a file, which commit adds to the table once.
+func (s recordSink) Stage(ctx context.Context, segment string, rows frame.Reader) (commit func(context.Context) error, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	t, err := s.lake.Ensure(ctx, record.Table, record.Columns())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w, err := t.Stage(ctx, segment)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer w.Abort()
-	if err := frame.Each(ctx, paced{rows}, w.Write); err != nil {
-		return err
+	if err := frame.Each(ctx, rows, paced(ctx, s.rest(), w.Write)); err != nil {
+		return nil, err
 	}
 	f, err := w.Finish(ctx)
 	if err != nil {
-		return err
-	}
-	_, err = t.CommitFiles(ctx, []string{f.Path}, lake.Commit{ID: segment})
-	return err
-}
-
-// rest is how long moving records rests, for each part of time that it works:
-// requests are waiting for the same processors, records are not waiting for
-// anything.
-const rest = 3
-
-// paced reads rows with rests in between.
-type paced struct{ frame.Reader }
-
-// Next returns the next rows once it has rested for the work of reading them.
-func (p paced) Next(ctx context.Context) (frame.Batch, error) {
-	start := time.Now()
-	b, err := p.Reader.Next(ctx)
-	if err != nil {
 		return nil, err
 	}
-	select {
-	case <-ctx.Done():
-		b.Release()
-		return nil, ctx.Err()
-	case <-time.After(rest * time.Since(start)):
-		return b, nil
+	return func(ctx context.Context) error {
+		_, err := t.CommitFiles(ctx, []string{f.Path}, lake.Commit{ID: segment})
+		return err
+	}, nil
+}
+
+// paced writes with rests in between.
+func paced(ctx context.Context, rest int, write func(frame.Batch) error) func(frame.Batch) error {
+	begun := time.Now()
+	return func(b frame.Batch) error {
+		if err := write(b); err != nil {
+			return err
+		}
+		worked := time.Since(begun) // the reading of the batch is part of it
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Duration(rest) * worked):
+		}
+		begun = time.Now()
+		return nil
 	}
+}
+
+// rest is how long moving records rests for each part of time that it works.
+// Requests wait for the same processors and records wait for nothing: so it
+// takes its time, until the log grows.
+func (a *App) rest() int {
+	switch waiting := a.records.Stats().Segments; {
+	case waiting <= 4:
+		return 15
+	case waiting <= 32:
+		return 4
+	}
+	return 0
 }
 
 // maintain compacts small files, and lets go of old snapshots and of files

@@ -180,7 +180,8 @@ func TestFullDisk(t *testing.T) {
 	if counts := optional.since(); len(counts) != 1 || counts[http.StatusOK] == 0 {
 		t.Errorf("answers that need no record: %v", counts)
 	}
-	if counts := required.since(); counts[http.StatusOK] > 0 || counts[0] > 0 || counts[http.StatusInternalServerError] > 0 {
+	// A few may find the room that some other part has just given back.
+	if counts := required.since(); counts[http.StatusOK] > counts[http.StatusInsufficientStorage]/10 || counts[0] > 0 || counts[http.StatusInternalServerError] > 0 {
 		t.Errorf("answers that need a record: %v", counts)
 	}
 	if s := l.records.Stats(); s.Failed+s.Dropped <= lost {

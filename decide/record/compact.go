@@ -18,8 +18,11 @@ import (
 // them. It goes on behind a damaged segment: that one's whole records are
 // moved, its file is kept in the folder "damaged", and the error at the end
 // is a Corrupt fault that says how much was lost. It stops at an error of the
-// sink; what was not moved is moved next time. One Compact runs at a time.
+// sink; what was not moved is moved next time. One Compact runs at a time; those who read wait for its
+// commits only.
 func (w *Writer) Compact(ctx context.Context, sink Sink) (moved int, err error) {
+	w.compacting.Lock()
+	defer w.compacting.Unlock()
 	names, err := w.segs.list()
 	if err != nil {
 		return 0, err
@@ -47,12 +50,7 @@ func (w *Writer) Compact(ctx context.Context, sink Sink) (moved int, err error) 
 // as far as it could be read.
 func (w *Writer) move(ctx context.Context, sink Sink, name string) error {
 	path := filepath.Join(w.options.Dir, name)
-	w.moving.Lock()
-	defer w.moving.Unlock()
 	data, err := readSegment(path)
-	if errors.Is(err, os.ErrNotExist) { // another Compact was faster
-		return nil
-	}
 	if err != nil {
 		return fault.Wrap(err, fault.Unavailable, "segment %s of the decision log", name)
 	}
@@ -62,7 +60,13 @@ func (w *Writer) move(ctx context.Context, sink Sink, name string) error {
 		return errors.Join(w.keep(name), fault.Wrap(err, fault.Corrupt, "segment %s of the decision log", name))
 	}
 	rows := newRowReader(found.payloads)
-	if err := sink.Append(ctx, strings.TrimSuffix(name, suffixSealed), rows); err != nil {
+	commit, err := sink.Stage(ctx, strings.TrimSuffix(name, suffixSealed), rows)
+	if err != nil {
+		return fault.Wrap(err, fault.KindOf(err), "segment %s of the decision log was not written to the lake", name)
+	}
+	w.moving.Lock() // from here on its decisions must not be seen twice, or nowhere
+	defer w.moving.Unlock()
+	if err := commit(ctx); err != nil {
 		return fault.Wrap(err, fault.KindOf(err), "segment %s of the decision log was not moved into the lake", name)
 	}
 	lost := found.damaged + found.torn(data)

@@ -35,7 +35,11 @@ type opening struct {
 
 // decoder reads payloads, one after the other; each is valid until the next.
 // The zero value is ready.
-type decoder struct{ openings [3]opening } // of inputs, features and output
+type decoder struct {
+	openings [3]opening // of inputs, features and output
+	payload  payload    // the last one, whose memory the next one takes over
+	sections [3]section
+}
 
 // column is one column of n values: those of fixed width in place, texts
 // taken apart.
@@ -96,15 +100,21 @@ func (c *cursor) length() int {
 
 func (c *cursor) text() string { return string(c.take(c.length())) }
 
-func (c *cursor) texts(n int) []string {
-	if c.bad {
-		return nil
+// same reads a text that is often what the last payload had there.
+func (c *cursor) same(last *string) {
+	if text := c.take(c.length()); string(text) != *last {
+		*last = string(text)
 	}
-	texts := make([]string, 0, min(n, 4096)) // what is there, not what n says
+}
+
+// texts reads n texts into the room of others.
+func (c *cursor) texts(room []string, n int) []string {
+	texts := room[:0] // it grows with what is there, not with what n says
 	for range n {
-		if texts = append(texts, c.text()); c.bad {
-			return nil
+		if c.bad {
+			break
 		}
+		texts = append(texts, c.text())
 	}
 	return texts
 }
@@ -114,7 +124,7 @@ func (c *cursor) optional(n int) []string {
 	case 0:
 		return nil
 	case 1:
-		return c.texts(n)
+		return c.texts(nil, n)
 	}
 	c.bad = true
 	return nil
@@ -127,23 +137,25 @@ func (d *decoder) decode(data []byte) (*payload, error) {
 		return nil, fault.New(fault.Corrupt, "a decision record of version %d", v).
 			Hint("a newer Leat wrote it; use that one to read it")
 	}
-	p := &payload{
-		at:      time.UnixMicro(int64(c.uint64())).UTC(),
-		latency: int64(c.uint64()),
-		cost:    math.Float64frombits(c.uint64()),
-	}
+	p := &d.payload
+	p.at = time.UnixMicro(int64(c.uint64())).UTC()
+	p.latency = int64(c.uint64())
+	p.cost = math.Float64frombits(c.uint64())
 	version, n := binary.Uvarint(c.data)
 	c.take(n)
 	c.bad = c.bad || n <= 0
 	p.version = int64(version)
 	for _, text := range [...]*string{&p.pattern, &p.endpoint, &p.release, &p.variant, &p.model, &p.call, &p.run} {
-		*text = c.text()
+		c.same(text)
 	}
 	rows := c.length()
-	p.ids, p.keys, p.errors = c.texts(rows), c.optional(rows), c.optional(rows)
-	p.inputs = c.section(rows, &d.openings[0], nil)
-	p.features = c.section(rows, &d.openings[1], p.inputs)
-	p.output = c.section(rows, &d.openings[2], nil)
+	p.ids, p.keys, p.errors = c.texts(p.ids, rows), c.optional(rows), c.optional(rows)
+	p.inputs = c.section(rows, &d.openings[0], &d.sections[0], nil)
+	p.features = c.section(rows, &d.openings[1], &d.sections[1], p.inputs)
+	p.output = c.section(rows, &d.openings[2], &d.sections[2], nil)
+	if p.features == p.inputs { // the model read them as they came: once is enough
+		p.features = nil
+	}
 	if c.bad || len(c.data) > 0 {
 		return nil, fault.New(fault.Corrupt, "a decision record does not read back")
 	}
@@ -151,8 +163,9 @@ func (d *decoder) decode(data []byte) (*payload, error) {
 }
 
 // section reads a batch. It looks at o first, and leaves there how the batch
-// began. inputs is what a mark stands for, nil where none may stand.
-func (c *cursor) section(rows int, o *opening, inputs *section) *section {
+// began. inputs is what a mark stands for, nil where none may stand. The batch
+// is put into room.
+func (c *cursor) section(rows int, o *opening, room, inputs *section) *section {
 	mark := c.byte()
 	switch {
 	case mark == batchNone:
@@ -176,7 +189,8 @@ func (c *cursor) section(rows int, o *opening, inputs *section) *section {
 	for i := range o.columns {
 		c.values(&o.columns[i], rows)
 	}
-	return &section{columns: o.columns}
+	room.columns = o.columns
+	return room
 }
 
 // columns reads names and types.
@@ -199,7 +213,7 @@ func (c *cursor) values(col *column, rows int) {
 	}
 	switch col.kind {
 	case frame.String:
-		col.texts = c.texts(rows)
+		col.texts = c.texts(col.texts, rows)
 		return
 	case frame.Bool:
 		col.width = 1

@@ -12,7 +12,7 @@ import (
 )
 
 // A decoder that has read other payloads reads the next one as a new decoder
-// would, and features that are the inputs read like a copy of them.
+// would, and features that are the inputs are not written out again.
 func TestDecodersDoNotDependOnWhatCameBefore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var d decoder
@@ -31,13 +31,8 @@ func TestDecodersDoNotDependOnWhatCameBefore(t *testing.T) {
 			if got := read(t, &d, written(t, &c, e)); !reflect.DeepEqual(got, want) {
 				t.Fatalf("%+v, want %+v", got, want)
 			}
-			if e.Features == nil || e.Features != e.Inputs {
-				continue
-			}
-			apart := *e
-			apart.Features = e.Inputs.NewSlice(0, 2)
-			if got := read(t, &d, written(t, &c, &apart)); !reflect.DeepEqual(got, want) {
-				t.Fatalf("features beside the inputs read as %+v, want %+v", got, want)
+			if same := e.Features == nil || e.Features == e.Inputs; same != (want[0].Features == nil) {
+				t.Fatalf("features read as %s, inputs as %s", want[0].Features, want[0].Inputs)
 			}
 		}
 	})

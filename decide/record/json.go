@@ -13,12 +13,9 @@ import (
 
 const decisionColumn = "decision" // as the path names it
 
-// json returns a row of a section as a JSON object, nil without a section.
-func (s *section) json(row int) []byte {
-	if s == nil {
-		return nil
-	}
-	dst := append(make([]byte, 0, 24*len(s.columns)), '{')
+// json appends a row of a section as a JSON object.
+func (s *section) json(dst []byte, row int) []byte {
+	dst = append(dst, '{')
 	for i := range s.columns {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -27,6 +24,14 @@ func (s *section) json(row int) []byte {
 		dst = c.append(append(dst, c.key...), row)
 	}
 	return append(dst, '}')
+}
+
+// object is json for a section that may be none: nil.
+func (s *section) object(row int) []byte {
+	if s == nil {
+		return nil
+	}
+	return s.json(make([]byte, 0, 24*len(s.columns)), row)
 }
 
 func (c *column) append(dst []byte, row int) []byte {
@@ -98,37 +103,56 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// decision returns a row of a payload.
-func (p *payload) decision(row int) Decision {
-	d := Decision{
-		ID: p.ids[row], At: p.at, Pattern: p.pattern, Endpoint: p.endpoint, Release: p.release,
-		Variant: p.variant, Model: p.model, Version: int(p.version), Caller: p.call, Run: p.run,
-		LatencyUS: p.latency, Cost: p.cost,
-		Inputs: p.inputs.json(row),
-	}
-	if d.Features = d.Inputs; p.features != p.inputs {
-		d.Features = p.features.json(row)
-	}
-	if p.keys != nil {
-		d.Key = p.keys[row]
-	}
+// answer is what came of a row: its error, or an output with what the columns
+// score and decision show of it.
+type answer struct {
+	err      string
+	output   *section
+	score    float64
+	scored   bool
+	decision string
+}
+
+func (p *payload) answer(row int) (a answer) {
 	if p.errors != nil {
-		d.Error = p.errors[row]
+		a.err = p.errors[row]
 	}
-	if d.Error != "" || p.output == nil {
-		return d
+	if a.err != "" || p.output == nil {
+		return a
 	}
-	d.Output = p.output.json(row)
+	a.output = p.output
 	for i := range p.output.columns {
 		c := &p.output.columns[i]
 		switch {
 		case c.null(row):
 		case c.name == model.ScoreColumn && c.kind == frame.Double:
-			score := c.double(row)
-			d.Score = &score
+			a.score, a.scored = c.double(row), true
 		case c.name == decisionColumn && c.kind == frame.String:
-			d.Decision = c.texts[row]
+			a.decision = c.texts[row]
 		}
+	}
+	return a
+}
+
+func (p *payload) key(row int) string {
+	if p.keys == nil {
+		return ""
+	}
+	return p.keys[row]
+}
+
+// decision returns a row of a payload.
+func (p *payload) decision(row int) Decision {
+	a := p.answer(row)
+	d := Decision{
+		ID: p.ids[row], At: p.at, Pattern: p.pattern, Endpoint: p.endpoint, Release: p.release,
+		Variant: p.variant, Model: p.model, Version: int(p.version), Caller: p.call, Run: p.run, Key: p.key(row),
+		LatencyUS: p.latency, Cost: p.cost,
+		Inputs: p.inputs.object(row), Features: p.features.object(row), Output: a.output.object(row),
+		Decision: a.decision, Error: a.err,
+	}
+	if a.scored {
+		d.Score = &a.score
 	}
 	return d
 }

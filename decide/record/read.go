@@ -11,8 +11,6 @@ import (
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
@@ -180,11 +178,13 @@ type rowReader struct {
 	schema   *arrow.Schema
 	payloads [][]byte
 	decoder  decoder
+	scratch  []byte
 	bad      int // payloads that did not read back
 }
 
-// batchRows is about how many rows a batch of Fresh has.
-const batchRows = 4096
+// batchRows is about how many rows a batch of Fresh has: few, so that moving
+// them into the lake is work in small pieces, between which others are served.
+const batchRows = 512
 
 func newRowReader(payloads [][]byte) *rowReader {
 	return &rowReader{schema: frame.SchemaOf(Columns()), payloads: payloads}
@@ -198,10 +198,9 @@ func (r *rowReader) Next(ctx context.Context) (frame.Batch, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fault.Wrap(err, fault.KindOf(err), "the decision log was not read in time")
 	}
-	b := array.NewRecordBuilder(memory.DefaultAllocator, r.schema)
-	defer b.Release()
-	rows := 0
-	for len(r.payloads) > 0 && rows < batchRows {
+	b := newRows(r.schema, &r.scratch)
+	defer b.release()
+	for len(r.payloads) > 0 && b.count < batchRows {
 		p, err := r.decoder.decode(r.payloads[0])
 		r.payloads = r.payloads[1:]
 		if err != nil {
@@ -209,52 +208,11 @@ func (r *rowReader) Next(ctx context.Context) (frame.Batch, error) {
 			continue
 		}
 		for row := range p.ids {
-			d := p.decision(row)
-			d.append(b)
-			rows++
+			b.add(p, row)
 		}
 	}
-	if rows == 0 {
+	if b.count == 0 {
 		return nil, io.EOF
 	}
-	return b.NewRecordBatch(), nil
-}
-
-// append appends a decision to builders of Columns.
-func (d *Decision) append(b *array.RecordBuilder) {
-	text := func(i int, s string) {
-		if s == "" {
-			b.Field(i).AppendNull()
-		} else {
-			b.Field(i).(*array.StringBuilder).Append(s)
-		}
-	}
-	object := func(i int, json []byte) {
-		if len(json) == 0 {
-			b.Field(i).AppendNull()
-		} else {
-			b.Field(i).(*array.StringBuilder).BinaryBuilder.Append(json)
-		}
-	}
-	text(0, d.ID)
-	b.Field(1).(*array.TimestampBuilder).Append(arrow.Timestamp(d.At.UnixMicro()))
-	for i, s := range [...]string{d.Pattern, d.Endpoint, d.Release, d.Variant, d.Model} {
-		text(2+i, s)
-	}
-	b.Field(7).(*array.Int64Builder).Append(int64(d.Version))
-	for i, s := range [...]string{d.Caller, d.Key, d.Run} {
-		text(8+i, s)
-	}
-	for i, json := range [...][]byte{d.Inputs, d.Features, d.Output} {
-		object(11+i, json)
-	}
-	if d.Score == nil {
-		b.Field(14).AppendNull()
-	} else {
-		b.Field(14).(*array.Float64Builder).Append(*d.Score)
-	}
-	text(15, d.Decision)
-	text(16, d.Error)
-	b.Field(17).(*array.Int64Builder).Append(d.LatencyUS)
-	b.Field(18).(*array.Float64Builder).Append(d.Cost)
+	return b.batch(), nil
 }

@@ -44,7 +44,8 @@ const Table = "decisions"
 // Columns is the schema of the lake table, and of what Fresh returns. inputs,
 // features and output are JSON objects by column name: a number that JSON
 // cannot write is NULL where it is not a number and text where it is not
-// finite, a time is RFC 3339 text. score is the output's number of that name
+// finite, a time is RFC 3339 text. features is NULL where the model read the
+// inputs as they came. score is the output's number of that name
 // and decision its text of that name, NULL when there is none.
 func Columns() []frame.Column {
 	return []frame.Column{
@@ -123,7 +124,7 @@ type Decision struct {
 	Key       string    `json:"key,omitempty"`      // idempotency key or key of the row
 	Run       string    `json:"run,omitempty"`      // durable run that asked, if one did
 	Inputs    []byte    `json:"-"`                  // JSON, as asked
-	Features  []byte    `json:"-"`                  // JSON, as computed
+	Features  []byte    `json:"-"`                  // JSON, as computed; nil where the model read the inputs as they came
 	Output    []byte    `json:"-"`                  // JSON, as answered
 	Score     *float64  `json:"score,omitempty"`    // of the positive class, or the predicted number
 	Decision  string    `json:"decision,omitempty"` // the endpoint's word for what to do
@@ -132,9 +133,10 @@ type Decision struct {
 	Cost      float64   `json:"cost,omitempty"`
 }
 
-// Sink is where finished segments go: the lake. Append adds the rows of one
-// segment to the table, whole or not at all, and closes the reader; a segment
-// whose id it knows changes nothing.
+// Sink is where finished segments go: the lake. Stage writes the rows of one
+// segment where nobody sees them yet, and closes the reader. What it returns
+// adds them to the table, whole or not at all; for a segment whose id the table
+// knows it changes nothing.
 type Sink interface {
-	Append(ctx context.Context, segment string, rows frame.Reader) error
+	Stage(ctx context.Context, segment string, rows frame.Reader) (commit func(context.Context) error, err error)
 }

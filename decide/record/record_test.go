@@ -175,7 +175,7 @@ func TestColumnsReadBack(t *testing.T) {
 		defer whole.Release()
 		batch := whole.NewSlice(int64(skipped), int64(skipped+rows)) // columns that begin within their buffers
 		defer batch.Release()
-		e := &Entry{IDs: make([]string, rows), Inputs: batch, Features: batch}
+		e := &Entry{IDs: make([]string, rows), Inputs: batch, Features: batch.NewSlice(0, int64(rows))}
 		for i := range e.IDs {
 			e.IDs[i] = fmt.Sprintf("%d-%d", n, i)
 		}
@@ -354,15 +354,17 @@ type lake struct {
 	t        *testing.T
 }
 
-func (l *lake) Append(_ context.Context, segment string, rows frame.Reader) error {
+func (l *lake) Stage(_ context.Context, segment string, rows frame.Reader) (func(context.Context) error, error) {
 	ids := idsOf(l.t, rows)
-	if _, known := l.segments[segment]; !known {
-		l.segments[segment] = ids
-	}
-	if l.broken {
-		return errors.New("the answer was lost")
-	}
-	return nil
+	return func(context.Context) error {
+		if _, known := l.segments[segment]; !known {
+			l.segments[segment] = ids
+		}
+		if l.broken {
+			return errors.New("the answer was lost")
+		}
+		return nil
+	}, nil
 }
 
 func (l *lake) rows() map[string]int {

@@ -78,7 +78,9 @@ type Writer struct {
 
 	disk   sync.Mutex // held while segment is used
 	segs   *segments
-	moving sync.RWMutex // held for writing while a segment moves into the lake
+	moving sync.RWMutex // held for writing while a segment is in the lake and in the log
+
+	compacting sync.Mutex // held by the one Compact
 
 	recorded, dropped, refused, damaged atomic.Int64
 }

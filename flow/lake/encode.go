@@ -111,6 +111,10 @@ func newEncoder(schema *arrow.Schema, fields []fieldOf, sample []frame.Batch) *e
 	return e
 }
 
+// pageSize bounds what is compressed in one go, in bytes: a server that moves
+// its decisions here answers requests in between.
+const pageSize = 128 << 10
+
 func (e *encoder) properties() *parquet.WriterProperties {
 	options := []parquet.WriterProperty{
 		parquet.WithCreatedBy(createdBy),
@@ -119,6 +123,7 @@ func (e *encoder) properties() *parquet.WriterProperties {
 		parquet.WithCompressionLevel(1),
 		parquet.WithMaxRowGroupLength(rowGroupRows),
 		parquet.WithDictionaryPageSizeLimit(256 << 10),
+		parquet.WithDataPageSize(pageSize),
 		parquet.WithVersion(parquet.V2_LATEST),
 	}
 	for i, f := range e.schema.Fields() {
