@@ -54,7 +54,7 @@ var drivers = []struct {
 	{"github.com/prometheus/", []string{"base/telemetry", "surface"}, "metrics are declared in base/telemetry"},
 	{"go.opentelemetry.io/", []string{"base/telemetry"}, "traces are declared in base/telemetry"},
 	{"github.com/failsafe-go/", []string{"base/resilience"}, "retry, breaker and budget are wrappers with our own names"},
-	{"go.yaml.in/yaml", []string{"spec"}, "only the language reads and writes YAML"},
+	{"go.yaml.in/yaml", []string{"spec", "model/importer"}, "the language is YAML, and so is the file that says what an MLflow folder is"},
 	{"github.com/google/cel-go", []string{"base/expr"}, "there is one expression language"},
 	{"gonum.org/", []string{"flow/train"}, "numerics are for training"},
 }
