@@ -16,6 +16,8 @@ mkdir -p "$tools/bin"
 tools=$(cd "$tools" && pwd)
 
 versitygw=v1.8.0
+protoc_go=v1.36.12
+protoc_grpc=v1.6.2
 golangci=v2.15.0
 
 say() { printf '%s\n' "tools: $*"; }
@@ -79,6 +81,11 @@ go_tool() { # go_tool NAME PACKAGE VERSION WHAT
 
 s3_server() { go_tool versitygw github.com/versity/versitygw/cmd/versitygw "$versitygw" "an S3 server (about a minute)"; }
 
+protocol_generators() {
+    go_tool protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go "$protoc_go" "the generator of Protocol Buffers' messages"
+    go_tool protoc-gen-go-grpc google.golang.org/grpc/cmd/protoc-gen-go-grpc "$protoc_grpc" "the generator of gRPC's services"
+}
+
 linter() { go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci" "the linter (some minutes)"; }
 
 # What Debian's Node.js is too old for runs on the one that the lock brings;
@@ -107,8 +114,10 @@ case "${1:-}" in
 test)
     system_packages test
     s3_server
+    protocol_generators
     node_packages
     python_set test
+    python_set triton venv-triton
     python_set mlflow3 venv-mlflow3 # each asks for other versions than the rest
     python_set mlflow2 venv-mlflow2
     ;;
