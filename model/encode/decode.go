@@ -13,7 +13,8 @@ import (
 // Decode makes raw rows of encoded columns: a batch that Encode gives the
 // same columns for, times to the microsecond. Unseen text, of which only the
 // code is left, becomes some text that is not among the categories. The
-// caller releases the batch.
+// caller releases the batch. It is for recipes of plain columns, as Fit makes
+// them; of others Encode keeps too little to find the way back.
 func (e *Encoder) Decode(columns [][]float64) frame.Batch {
 	raw := make([]frame.Column, len(e.Columns))
 	for i, c := range e.Columns {

@@ -2,6 +2,7 @@ package encode
 
 import (
 	"encoding/binary"
+	"strconv"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -52,7 +53,7 @@ func (o *Output) Batch(scores [][]float64) frame.Batch {
 	columns := make([]arrow.Array, 0, len(o.fields))
 	switch o.task {
 	case model.Binary:
-		columns = append(columns, doubles(scores[0]), o.labels(rows, func(row int) int {
+		columns = append(columns, Doubles(scores[0]), o.labels(rows, func(row int) int {
 			if scores[0][row] >= 0.5 {
 				return 1
 			}
@@ -71,7 +72,7 @@ func (o *Output) Batch(scores [][]float64) frame.Batch {
 		fallthrough
 	default:
 		for _, s := range scores {
-			columns = append(columns, doubles(s))
+			columns = append(columns, Doubles(s))
 		}
 	}
 	batch := array.NewRecordBatch(o.schema, columns, int64(rows))
@@ -81,9 +82,22 @@ func (o *Output) Batch(scores [][]float64) frame.Batch {
 	return batch
 }
 
-// doubles wraps values without a copy; a builder would cost a one-row answer
-// more than its model does.
-func doubles(values []float64) arrow.Array {
+// Numbered makes a batch of columns called name0, name1, … It keeps the slices,
+// which are at least one and equally long.
+func Numbered(name string, values [][]float64) frame.Batch {
+	fields := make([]frame.Column, len(values))
+	columns := make([]arrow.Array, len(values))
+	for k, v := range values {
+		fields[k] = frame.Column{Name: name + strconv.Itoa(k), Type: frame.Double}
+		columns[k] = Doubles(v)
+		defer columns[k].Release()
+	}
+	return array.NewRecordBatch(frame.SchemaOf(fields), columns, int64(len(values[0])))
+}
+
+// Doubles makes an array of values, which it keeps, without a copy; a builder
+// would cost a one-row answer more than its model does.
+func Doubles(values []float64) arrow.Array {
 	data := array.NewData(arrow.PrimitiveTypes.Float64, len(values),
 		[]*memory.Buffer{nil, memory.NewBufferBytes(arrow.Float64Traits.CastToBytes(values))}, nil, 0, 0)
 	defer data.Release()

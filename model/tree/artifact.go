@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/model"
@@ -16,8 +17,12 @@ import (
 // modelFile is the only file of an artifact.
 const modelFile = "model.json"
 
-// version of the artifact; a reader refuses what is newer than itself.
-const version = 1
+// Versions of the artifact; a reader refuses what is newer than itself. What
+// version 1 can say is written as that, so that readers of both know it.
+const (
+	plainVersion = 1
+	version      = 2 // all that an imported ensemble may need
+)
 
 // maxFileBytes bounds a model file. 10,000 trees of 255 leaves take half.
 const maxFileBytes = 256 << 20
@@ -48,6 +53,22 @@ type stored struct {
 	Leaf []float64 `json:"leaf"`
 	// One for each 32-bit word of the sets of categorical splits, in order.
 	SetWords []uint32 `json:"set_words,omitempty"`
+
+	// Since version 2.
+	Names    []string `json:"names,omitempty"`
+	Scale    float64  `json:"scale,omitempty"`
+	Average  int      `json:"average,omitempty"`
+	BaseLast bool     `json:"base_last,omitempty"`
+	Single   bool     `json:"single,omitempty"`
+	// The splits whose threshold is infinite; At has its sign, as 1 or -1.
+	Infinite []int `json:"infinite,omitempty"`
+	// The linear leaves: nothing, or for each leaf how many columns it has, -1
+	// where the leaves of a tree are plain numbers. Constants are those of the
+	// others, and columns and coefficients lie one leaf behind another.
+	LinearSize         []int     `json:"linear_size,omitempty"`
+	LinearConstant     []float64 `json:"linear_constant,omitempty"`
+	LinearColumn       []int     `json:"linear_column,omitempty"`
+	LinearCoefficients []float64 `json:"linear_coefficients,omitempty"`
 }
 
 // Files returns the artifact that Format loads again: the same bytes for the
@@ -62,11 +83,19 @@ func (e *Ensemble) Files() (map[string][]byte, error) {
 
 func store(d *Definition) *stored {
 	s := &stored{
-		Version: version, Task: d.Task, Classes: d.Classes, Link: d.Link, Threshold: d.Threshold,
+		Version: plainVersion, Task: d.Task, Classes: d.Classes, Link: d.Link, Threshold: d.Threshold,
 		Base: d.Base, Importance: d.Importance, Encoder: d.Encoder,
+		Names: d.Names, Average: d.Average, BaseLast: d.BaseLast, Single: d.Single,
 	}
+	if d.Scale != 1 {
+		s.Scale = d.Scale
+	}
+	linear := d.linear()
 	for i := range d.Trees {
 		t := &d.Trees[i]
+		if linear {
+			s.addLinear(t)
+		}
 		s.Output = append(s.Output, t.Output)
 		s.Splits = append(s.Splits, len(t.Splits))
 		s.Leaf = append(s.Leaf, t.Leaves...)
@@ -74,7 +103,40 @@ func store(d *Definition) *stored {
 			s.add(&t.Splits[j])
 		}
 	}
+	if !s.plain() {
+		s.Version = version
+	}
 	return s
+}
+
+// plain tells whether version 1 can say it.
+func (s *stored) plain() bool {
+	for i := range s.Encoder.Columns {
+		if !s.Encoder.Columns[i].Plain() {
+			return false
+		}
+	}
+	links := map[model.Task]Link{model.Binary: Sigmoid, model.Multiclass: Softmax, model.Regression: Identity}
+	return links[s.Task] == s.Link && (s.Task == model.Multiclass || len(s.Base) == 1) &&
+		s.Names == nil && s.Scale == 0 && s.Average == 0 && !s.BaseLast && !s.Single &&
+		s.Infinite == nil && s.LinearSize == nil
+}
+
+// addLinear appends the linear leaves of a tree.
+func (s *stored) addLinear(t *Tree) {
+	if t.Linear == nil {
+		for range t.Leaves {
+			s.LinearSize = append(s.LinearSize, -1)
+		}
+		return
+	}
+	for i := range t.Linear {
+		l := &t.Linear[i]
+		s.LinearSize = append(s.LinearSize, len(l.Columns))
+		s.LinearConstant = append(s.LinearConstant, l.Constant)
+		s.LinearColumn = append(s.LinearColumn, l.Columns...)
+		s.LinearCoefficients = append(s.LinearCoefficients, l.Coefficients...)
+	}
 }
 
 func (s *stored) add(split *Split) {
@@ -88,6 +150,10 @@ func (s *stored) add(split *Split) {
 		for _, word := range split.Set {
 			s.SetWords = append(s.SetWords, uint32(word), uint32(word>>32))
 		}
+	}
+	if math.IsInf(at, 0) {
+		s.Infinite = append(s.Infinite, len(s.At))
+		at = math.Copysign(1, at)
 	}
 	s.Column = append(s.Column, split.Column)
 	s.Left = append(s.Left, split.Left)
@@ -158,8 +224,8 @@ func readBounded(ctx context.Context, files fs.FS) ([]byte, error) {
 // definition takes the flat arrays apart. It checks that they have the
 // lengths they claim; whether the trees are sound is for New to check.
 func (s *stored) definition() (*Definition, error) {
-	if s.Version != version {
-		return nil, fault.New(fault.Unsupported, "the tree model has version %d, this reader knows %d", s.Version, version).
+	if s.Version < plainVersion || s.Version > version {
+		return nil, fault.New(fault.Unsupported, "the tree model has version %d, this reader knows %d to %d", s.Version, plainVersion, version).
 			At(modelFile).Hint("load it with the release of Leat that wrote it, or a newer one")
 	}
 	if err := s.checkLengths(); err != nil {
@@ -168,6 +234,7 @@ func (s *stored) definition() (*Definition, error) {
 	d := &Definition{
 		Task: s.Task, Classes: s.Classes, Link: s.Link, Threshold: s.Threshold,
 		Base: s.Base, Importance: s.Importance, Encoder: s.Encoder,
+		Names: s.Names, Scale: s.Scale, Average: s.Average, BaseLast: s.BaseLast, Single: s.Single,
 		Trees: make([]Tree, len(s.Splits)),
 	}
 	if d.Encoder == nil {
@@ -184,11 +251,66 @@ func (s *stored) definition() (*Definition, error) {
 	if len(words) > 0 {
 		return nil, corrupt("%d set_words belong to no split", len(words))
 	}
+	if err := s.infinite(splits); err != nil {
+		return nil, err
+	}
+	linear, err := s.linear()
+	if err != nil {
+		return nil, err
+	}
 	for i, n := range s.Splits {
 		d.Trees[i] = Tree{Output: s.Output[i], Splits: splits[:n:n], Leaves: leaves[: n+1 : n+1]}
 		splits, leaves = splits[n:], leaves[n+1:]
+		if linear != nil {
+			if s.LinearSize[len(s.LinearSize)-len(linear)] >= 0 {
+				d.Trees[i].Linear = linear[: n+1 : n+1]
+			}
+			linear = linear[n+1:]
+		}
 	}
 	return d, nil
+}
+
+// infinite puts the infinite thresholds back.
+func (s *stored) infinite(splits []Split) error {
+	for _, i := range s.Infinite {
+		if i < 0 || i >= len(splits) || splits[i].Set != nil {
+			return corrupt("split %d has no infinite threshold", i)
+		}
+		splits[i].Threshold = math.Inf(int(math.Copysign(1, s.At[i])))
+	}
+	return nil
+}
+
+// linear takes the linear leaves apart, one for each leaf, or nil. Plain
+// numbers among the leaves of a linear tree become constants.
+func (s *stored) linear() ([]Linear, error) {
+	if len(s.LinearSize) == 0 {
+		return nil, nil
+	}
+	if len(s.LinearSize) != len(s.Leaf) {
+		return nil, corrupt("%q has %d entries for %d leaves", "linear_size", len(s.LinearSize), len(s.Leaf))
+	}
+	if len(s.LinearColumn) != len(s.LinearCoefficients) {
+		return nil, corrupt("%d columns of linear leaves have %d coefficients", len(s.LinearColumn), len(s.LinearCoefficients))
+	}
+	linear := make([]Linear, len(s.Leaf))
+	constants, columns, coefficients := s.LinearConstant, s.LinearColumn, s.LinearCoefficients
+	for i, n := range s.LinearSize {
+		if n < 0 {
+			linear[i].Constant = s.Leaf[i]
+			continue
+		}
+		if len(constants) == 0 || n > len(columns) {
+			return nil, corrupt("leaf %d claims a linear model of %d columns, which is not there", i, n)
+		}
+		linear[i] = Linear{Constant: constants[0], Columns: columns[:n:n], Coefficients: coefficients[:n:n]}
+		constants, columns, coefficients = constants[1:], columns[n:], coefficients[n:]
+	}
+	if len(constants) > 0 || len(columns) > 0 {
+		return nil, corrupt("%d constants and %d columns belong to no linear leaf", len(constants), len(columns))
+	}
+	return linear, nil
 }
 
 // checkLengths checks that the arrays agree with one another.
@@ -232,7 +354,7 @@ func (s *stored) split(i int, to *Split, words []uint32) ([]uint32, error) {
 	if to.Column < 0 || to.Column >= len(s.Encoder.Columns) {
 		return nil, corrupt("split %d is on the column %d, which does not exist", i, to.Column)
 	}
-	if s.Encoder.Columns[to.Column].Kind != encode.Category {
+	if _, coded := s.Encoder.Columns[to.Column].Codes(); !coded {
 		return words, nil
 	}
 	n := to.Threshold

@@ -3,8 +3,6 @@ package tree
 import (
 	"math/bits"
 	"slices"
-
-	"github.com/leat-ai/leat/model/encode"
 )
 
 // compiled is an ensemble in the forms that the engines run on.
@@ -13,7 +11,10 @@ import (
 // set, and the way of missing values. Many splits share one.
 type compiled struct {
 	outputs int
-	base    []float64
+	start   []float64 // of each sum
+	behind  []float64 // what is added to each sum behind the trees; nil for nothing
+	divide  float64   // what each sum is divided by before that; 0 for nothing
+	single  bool      // sums are rounded to float32
 
 	numbers   []numberColumn
 	sets      []setColumn
@@ -23,13 +24,16 @@ type compiled struct {
 
 	sliced     []slicedTree
 	splits     []slicedSplit // of all trees
-	leaves     []float64     // of all trees, with maxPlanes bits of room behind
+	leaves     []float64     // of all trees, with maxPlanes bits of room behind; nil when single
+	singles    []float32     // the same as float32 when single
+	linear     []Linear      // of all leaves; nil when none is linear
 	mostSplits int           // of one tree
 
 	descents []descent
 	nodes    []node
-	views    []view // of numbers, for nodes to look at
-	values   int    // how many values of a row nodes look at: a constant, sets, views
+	places   []int32 // of leaves by node, among the leaves of their tree; nil when none is linear
+	views    []view  // of numbers, for nodes to look at
+	values   int     // how many values of a row nodes look at: a constant, sets, views
 }
 
 // numberColumn asks all questions of one numeric column.
@@ -86,10 +90,16 @@ func keyOf(s *Split) key {
 
 // compile turns a definition, which is sound, into what the engines run on.
 func compile(d *Definition) *compiled {
-	c := &compiled{outputs: d.outputs(), base: d.Base}
+	c := &compiled{outputs: len(d.Base), start: d.Base, single: d.Single}
+	if d.late() {
+		c.start, c.behind, c.divide = make([]float64, len(d.Base)), d.Base, float64(d.Average)
+	}
 	ids := c.ask(d)
 	c.slice(d, ids)
 	c.descend(d, ids)
+	if c.linear != nil {
+		c.places = c.leafPlaces(d)
+	}
 	return c
 }
 
@@ -104,11 +114,12 @@ func (c *compiled) ask(d *Definition) map[key]int {
 	}
 	ids := map[key]int{}
 	for column, splits := range byColumn {
-		switch {
-		case len(splits) == 0:
-		case d.Encoder.Columns[column].Kind == encode.Category:
-			c.askSets(column, len(d.Encoder.Columns[column].Categories), splits, ids)
-		default:
+		if len(splits) == 0 {
+			continue
+		}
+		if codes, coded := d.Encoder.Columns[column].Codes(); coded {
+			c.askSets(column, codes, splits, ids)
+		} else {
 			c.askNumbers(column, splits, ids)
 		}
 	}

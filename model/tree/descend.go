@@ -174,29 +174,33 @@ func (c *compiled) look(values []float64, columns [][]float64, row int) {
 func (c *compiled) sumRow(values []float64, columns, sums [][]float64, row int) {
 	c.look(values, columns, row)
 	for k := range sums {
-		sums[k][row] = c.base[k]
+		sums[k][row] = c.start[k]
 	}
 	for i := range c.descents {
 		d := &c.descents[i]
 		leaves := c.walk(d, values)
+		if c.single {
+			for k, leaf := range leaves[:d.count] {
+				sum := &sums[d.outputs[k]][row]
+				*sum = float64(float32(*sum) + float32(c.nodes[leaf].at))
+			}
+			continue
+		}
 		for k, leaf := range leaves[:d.count] {
-			sums[d.outputs[k]][row] += leaf
+			sums[d.outputs[k]][row] += c.nodes[leaf].at
 		}
 	}
 }
 
-// walk returns the leaves that a row reaches in the trees of d.
-func (c *compiled) walk(d *descent, values []float64) [lanes]float64 {
+// walk returns the nodes of the leaves that a row reaches in the trees of d.
+func (c *compiled) walk(d *descent, values []float64) [lanes]uint32 {
 	nodes, r := c.nodes, &d.roots
 	a0, a1, a2, a3, a4, a5, a6, a7 := r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]
 	for range d.steps {
 		a0, a1, a2, a3 = step(nodes, values, a0), step(nodes, values, a1), step(nodes, values, a2), step(nodes, values, a3)
 		a4, a5, a6, a7 = step(nodes, values, a4), step(nodes, values, a5), step(nodes, values, a6), step(nodes, values, a7)
 	}
-	return [lanes]float64{
-		nodes[a0].at, nodes[a1].at, nodes[a2].at, nodes[a3].at,
-		nodes[a4].at, nodes[a5].at, nodes[a6].at, nodes[a7].at,
-	}
+	return [lanes]uint32{a0, a1, a2, a3, a4, a5, a6, a7}
 }
 
 // step goes from a node to its child, without a branch: NaN and what is above

@@ -1,12 +1,18 @@
 package tree
 
 import (
+	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/model/onnx"
 )
 
 // ONNX writes the ensemble as an ONNX file; package onnx says what it takes
-// and gives.
+// and gives. An ensemble that adds up, answers or reads its columns in the ways
+// of another library is an Unsupported fault. Sums kept as float32 are written
+// all the same: the operator sums in float32 too, if in another order.
 func (e *Ensemble) ONNX() ([]byte, error) {
+	if err := e.exportable(); err != nil {
+		return nil, err
+	}
 	trees := make([]onnx.Tree, len(e.def.Trees))
 	for i := range trees {
 		trees[i] = e.def.Trees[i].onnx()
@@ -17,6 +23,17 @@ func (e *Ensemble) ONNX() ([]byte, error) {
 		return nil, err
 	}
 	return g.Finish(sums, e.def.Threshold)
+}
+
+// exportable returns why the ensemble cannot be written, or nil.
+func (e *Ensemble) exportable() error {
+	s := store(&e.def)
+	s.Single, s.Infinite = false, nil
+	if s.plain() {
+		return nil
+	}
+	return fault.New(fault.Unsupported, "the ensemble cannot be written as ONNX, because of its link, its leaves or how it reads its columns").
+		Hint("keep the file that it was imported from, or convert that with its own library's tools")
 }
 
 // onnx lists splits first, leaves behind them.

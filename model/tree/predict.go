@@ -13,6 +13,7 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/model"
+	"github.com/leat-ai/leat/model/encode"
 )
 
 // chunkRows is how many rows are encoded and scored at a time: their columns
@@ -22,25 +23,58 @@ const chunkRows = 1024
 // Predict scores the rows of a batch, as model.Model says. Large batches are
 // spread over GOMAXPROCS goroutines.
 func (e *Ensemble) Predict(ctx context.Context, in frame.Batch) (frame.Batch, error) {
-	if err := e.def.Encoder.Check(in.Schema()); err != nil {
-		return nil, err
-	}
-	rows := int(in.NumRows())
-	answers, err := e.answer(ctx, rows, func(s *scratch, from, to int) error {
-		part := in
-		if from > 0 || to < rows {
-			part = in.NewSlice(int64(from), int64(to))
-			defer part.Release()
-		}
-		return e.def.Encoder.Encode(part, s.room(e, to-from))
-	})
+	answers, err := e.Answers(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	return e.batch(rows, answers), nil
+	return e.Batch(int(in.NumRows()), answers), nil
 }
 
-// Score is Predict for columns that are encoded already: one for each column
+// Native answers in numbered columns: prediction0, … are the answers of
+// Predict without labels, margin0, … the sums.
+func (e *Ensemble) Native(ctx context.Context, in frame.Batch, raw bool) (frame.Batch, error) {
+	name, of := "prediction", e.Answers
+	if raw {
+		name, of = "margin", e.Sums
+	}
+	values, err := of(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return encode.Numbered(name, values), nil
+}
+
+// Answers returns what Predict makes its batch of: for each sum a slice of one
+// number for each row.
+func (e *Ensemble) Answers(ctx context.Context, in frame.Batch) ([][]float64, error) {
+	return e.score(ctx, in, e.Link)
+}
+
+// Sums returns the same before Scale and Link.
+func (e *Ensemble) Sums(ctx context.Context, in frame.Batch) ([][]float64, error) {
+	return e.score(ctx, in, func([][]float64) {})
+}
+
+func (e *Ensemble) score(ctx context.Context, in frame.Batch, link func([][]float64)) ([][]float64, error) {
+	if err := e.def.Encoder.Check(in.Schema()); err != nil {
+		return nil, err
+	}
+	return e.answer(ctx, int(in.NumRows()), link, func(s *scratch, from, to int) error {
+		return e.encode(in, s, from, to)
+	})
+}
+
+// encode puts the encoded columns of the rows from..to of a batch into s.view.
+func (e *Ensemble) encode(in frame.Batch, s *scratch, from, to int) error {
+	part := in
+	if from > 0 || to < int(in.NumRows()) {
+		part = in.NewSlice(int64(from), int64(to))
+		defer part.Release()
+	}
+	return e.def.Encoder.Encode(part, s.room(e, to-from))
+}
+
+// Score is Answers for columns that are encoded already: one for each column
 // of the encoder, all of the same length. It returns one slice for each
 // output, probabilities or the regression's numbers.
 func (e *Ensemble) Score(ctx context.Context, columns [][]float64) ([][]float64, error) {
@@ -54,7 +88,7 @@ func (e *Ensemble) Score(ctx context.Context, columns [][]float64) ([][]float64,
 		}
 		rows = len(c)
 	}
-	return e.answer(ctx, rows, func(s *scratch, from, to int) error {
+	return e.answer(ctx, rows, e.Link, func(s *scratch, from, to int) error {
 		s.own = 0
 		for i, c := range columns {
 			s.view[i] = c[from:to]
@@ -65,7 +99,7 @@ func (e *Ensemble) Score(ctx context.Context, columns [][]float64) ([][]float64,
 
 // answer computes the answers of all rows, by output. fill puts the encoded
 // columns of the rows from..to into s.view.
-func (e *Ensemble) answer(ctx context.Context, rows int, fill func(s *scratch, from, to int) error) ([][]float64, error) {
+func (e *Ensemble) answer(ctx context.Context, rows int, link func([][]float64), fill func(s *scratch, from, to int) error) ([][]float64, error) {
 	answers := make([][]float64, len(e.def.Base))
 	backing := make([]float64, rows*len(answers))
 	for k := range answers {
@@ -79,7 +113,7 @@ func (e *Ensemble) answer(ctx context.Context, rows int, fill func(s *scratch, f
 			s.sums[k] = answers[k][from:to]
 		}
 		e.code.sum(&s.engine, s.view, s.sums)
-		e.link(s.sums)
+		link(s.sums)
 		return nil
 	})
 	return answers, err
@@ -166,16 +200,51 @@ func (s *scratch) room(e *Ensemble, n int) [][]float64 {
 	return s.view
 }
 
-// link turns sums into answers, in place.
-func (e *Ensemble) link(sums [][]float64) {
-	switch e.def.Link {
-	case Sigmoid:
-		for i, v := range sums[0] {
-			sums[0][i] = 1 / (1 + math.Exp(-v))
+// Link turns sums into answers, in place: one slice for each output.
+func (e *Ensemble) Link(sums [][]float64) {
+	if e.def.Scale != 1 {
+		for _, s := range sums {
+			for i := range s {
+				s[i] *= e.def.Scale
+			}
 		}
-	case Softmax:
+	}
+	if e.def.Link == Softmax {
 		for i := range sums[0] {
 			softmax(sums, i)
+		}
+		return
+	}
+	for _, s := range sums {
+		e.def.Link.apply(s)
+	}
+}
+
+// apply turns the sums of one output into answers.
+func (l Link) apply(s []float64) {
+	switch l {
+	case Sigmoid:
+		for i, v := range s {
+			s[i] = 1 / (1 + math.Exp(-v))
+		}
+	case Exp:
+		for i, v := range s {
+			s[i] = math.Exp(v)
+		}
+	case Softplus:
+		for i, v := range s { // exp(v) alone would overflow where the answer does not
+			s[i] = max(v, 0) + math.Log1p(math.Exp(-math.Abs(v)))
+		}
+	case SignSquare:
+		for i, v := range s {
+			s[i] = v * math.Abs(v)
+		}
+	case Step:
+		for i, v := range s {
+			s[i] = 0
+			if v > 0 {
+				s[i] = 1
+			}
 		}
 	}
 }
@@ -197,38 +266,32 @@ func softmax(sums [][]float64, i int) {
 	}
 }
 
-// batch builds the output columns that model.Outputs names.
-func (e *Ensemble) batch(rows int, answers [][]float64) frame.Batch {
+// Batch makes the batch of Signature().Outputs of what Answers returned. It
+// keeps the slices.
+func (e *Ensemble) Batch(rows int, answers [][]float64) frame.Batch {
 	columns := make([]arrow.Array, 0, len(e.signature.Outputs))
 	switch e.def.Task {
 	case model.Binary:
-		columns = append(columns, doubles(answers[0]), e.labels(rows, func(i int) int {
-			if answers[0][i] >= e.def.Threshold {
+		score := answers[len(answers)-1]
+		columns = append(columns, encode.Doubles(score), e.labels(rows, func(i int) int {
+			if score[i] >= e.def.Threshold {
 				return 1
 			}
 			return 0
 		}))
 	case model.Multiclass:
 		columns = append(columns, e.labels(rows, func(i int) int { return argmax(answers, i) }))
-		for k := range answers {
-			columns = append(columns, doubles(answers[k]))
-		}
+		fallthrough
 	default:
-		columns = append(columns, doubles(answers[0]))
+		for k := range answers {
+			columns = append(columns, encode.Doubles(answers[k]))
+		}
 	}
 	out := array.NewRecordBatch(e.schema, columns, int64(rows))
 	for _, c := range columns {
 		c.Release()
 	}
 	return out
-}
-
-// doubles wraps values, which the array keeps, without a copy.
-func doubles(values []float64) arrow.Array {
-	buffer := memory.NewBufferBytes(arrow.Float64Traits.CastToBytes(values))
-	data := array.NewData(arrow.PrimitiveTypes.Float64, len(values), []*memory.Buffer{nil, buffer}, nil, 0, 0)
-	defer data.Release()
-	return array.NewFloat64Data(data)
 }
 
 // labels is the column of the classes of rows. That of a single row, which is

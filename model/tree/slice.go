@@ -35,11 +35,12 @@ type slicedSplit struct{ question, left, right uint32 }
 const smallNodes = 2 << maxPlanes
 
 func (c *compiled) slice(d *Definition, ids map[key]int) {
+	leaves := 0
 	for t := range d.Trees {
 		tree := &d.Trees[t]
 		n := len(tree.Splits)
-		c.sliced = append(c.sliced, slicedTree{first: len(c.splits), count: n, leaf: len(c.leaves), output: tree.Output})
-		c.leaves = append(c.leaves, tree.Leaves...)
+		c.sliced = append(c.sliced, slicedTree{first: len(c.splits), count: n, leaf: leaves, output: tree.Output})
+		leaves += len(tree.Leaves)
 		c.mostSplits = max(c.mostSplits, n)
 		place := func(child int) uint32 {
 			if child < 0 {
@@ -52,7 +53,28 @@ func (c *compiled) slice(d *Definition, ids map[key]int) {
 			c.splits = append(c.splits, slicedSplit{uint32(ids[keyOf(s)]), place(s.Left), place(s.Right)})
 		}
 	}
-	c.leaves = append(c.leaves, make([]float64, 1<<maxPlanes)...)
+	switch {
+	case d.linear():
+		c.linear = d.allLinear(leaves)
+	case c.single:
+		c.singles = allLeaves[float32](d, leaves)
+	default:
+		c.leaves = allLeaves[float64](d, leaves)
+	}
+}
+
+// number is what sums are kept as.
+type number interface{ float32 | float64 }
+
+// allLeaves returns the leaves of all trees, n of them, with room behind.
+func allLeaves[F number](d *Definition, n int) []F {
+	all := make([]F, 0, n+1<<maxPlanes)
+	for t := range d.Trees {
+		for _, v := range d.Trees[t].Leaves {
+			all = append(all, F(v))
+		}
+	}
+	return all[:n+1<<maxPlanes]
 }
 
 // block is the memory of the engine.
@@ -61,17 +83,24 @@ type block struct {
 	gaps    []uint64 // by gap between thresholds: its rows; all 0 between columns
 	buckets []uint64 // by category: its rows; all 0 between questions
 	reached []uint64 // by node of the present tree: its rows
+	rows    int      // in the block
+
+	// The sums of the block by output, as float32 when the ensemble is single.
 	sums    [][blockRows]float64
-	rows    int // in the block
+	singles [][blockRows]float32
 }
 
 func (b *block) room(c *compiled) {
-	if b.sums == nil {
-		b.answers = make([]uint64, c.questions)
+	if b.answers == nil {
+		b.answers = make([]uint64, max(c.questions, 1))
 		b.gaps = make([]uint64, c.gaps)
 		b.buckets = make([]uint64, c.members)
 		b.reached = make([]uint64, max(2*c.mostSplits+1, smallNodes))
-		b.sums = make([][blockRows]float64, c.outputs)
+		if c.single {
+			b.singles = make([][blockRows]float32, c.outputs)
+		} else {
+			b.sums = make([][blockRows]float64, c.outputs)
+		}
 	}
 }
 
@@ -87,17 +116,29 @@ func (c *compiled) sumBlock(b *block, columns, sums [][]float64, from, to int) {
 		s := &c.sets[i]
 		s.answer(b.answers, b.buckets, columns[s.column][from:to])
 	}
-	for k := range b.sums {
-		for i := range b.sums[k] {
-			b.sums[k][i] = c.base[k]
+	if c.single {
+		addTrees(c, b, b.singles, c.singles, sums, from, to)
+	} else {
+		addTrees(c, b, b.sums, c.leaves, sums, from, to)
+	}
+}
+
+// addTrees sums the leaves that the rows of the block reach in all trees, and
+// puts the sums where they belong.
+func addTrees[F number](c *compiled, b *block, inner [][blockRows]F, leaves []F, sums [][]float64, from, to int) {
+	for k := range inner {
+		for i := range inner[k] {
+			inner[k][i] = F(c.start[k])
 		}
 	}
 	all := ^uint64(0) >> (blockRows - (to - from))
 	for t := range c.sliced {
-		c.addTree(b, &c.sliced[t], all)
+		addTree(c, b, &inner[c.sliced[t].output], leaves, &c.sliced[t], all)
 	}
 	for k := range sums {
-		copy(sums[k][from:to], b.sums[k][:])
+		for i := range sums[k][from:to] {
+			sums[k][from+i] = float64(inner[k][i])
+		}
 	}
 }
 
@@ -183,9 +224,9 @@ func (s *setColumn) bucket(v float64) int {
 }
 
 // addTree adds the leaves that rows reach in one tree to their sums.
-func (c *compiled) addTree(b *block, t *slicedTree, all uint64) {
+func addTree[F number](c *compiled, b *block, sums *[blockRows]F, leaves []F, t *slicedTree, all uint64) {
 	if t.count >= 1<<maxPlanes {
-		c.addLargeTree(b, t, all)
+		addLargeTree(c, b, sums, leaves, t, all)
 		return
 	}
 	reached, answers := (*[smallNodes]uint64)(b.reached), b.answers
@@ -196,12 +237,11 @@ func (c *compiled) addTree(b *block, t *slicedTree, all uint64) {
 		reached[s.left%smallNodes] = left
 		reached[s.right%smallNodes] = rows ^ left
 	}
-	leaves := (*[1 << maxPlanes]float64)(c.leaves[t.leaf:])
-	addPlanes(&b.sums[t.output], b.rows, leaves, planes(reached[t.count:2*t.count+1]))
+	addPlanes(sums, b.rows, (*[1 << maxPlanes]F)(leaves[t.leaf:]), planes(reached[t.count:2*t.count+1]))
 }
 
 // addLargeTree adds leaf by leaf: most leaves have no row of the block.
-func (c *compiled) addLargeTree(b *block, t *slicedTree, all uint64) {
+func addLargeTree[F number](c *compiled, b *block, sums *[blockRows]F, leaves []F, t *slicedTree, all uint64) {
 	reached := b.reached[:2*t.count+1]
 	reached[0] = all
 	for i, s := range c.splits[t.first:][:t.count] {
@@ -209,10 +249,9 @@ func (c *compiled) addLargeTree(b *block, t *slicedTree, all uint64) {
 		reached[s.right] = reached[i] ^ left
 		reached[s.left] = left
 	}
-	sums := &b.sums[t.output]
 	for i, rows := range reached[t.count:] {
 		for ; rows != 0; rows &= rows - 1 {
-			sums[bits.TrailingZeros64(rows)] += c.leaves[t.leaf+i]
+			sums[bits.TrailingZeros64(rows)] += leaves[t.leaf+i]
 		}
 	}
 }
@@ -240,14 +279,14 @@ func planes(leaves []uint64) (p [maxPlanes]uint64) {
 }
 
 // addPlanes adds to the sum of every row the leaf that the planes name for it.
-func addPlanes(sums *[blockRows]float64, rows int, leaves *[1 << maxPlanes]float64, p [maxPlanes]uint64) {
+func addPlanes[F number](sums *[blockRows]F, rows int, leaves *[1 << maxPlanes]F, p [maxPlanes]uint64) {
 	for group := 0; group < rows; group += 8 {
 		// The byte of each plane that belongs to these eight rows; transposed,
 		// byte i is the leaf of row i.
 		w := p[0]>>group&0xff | p[1]>>group&0xff<<8 | p[2]>>group&0xff<<16 | p[3]>>group&0xff<<24 |
 			p[4]>>group&0xff<<32 | p[5]>>group&0xff<<40 | p[6]>>group&0xff<<48 | p[7]>>group<<56
 		w = transpose(w)
-		s := (*[8]float64)(sums[group:])
+		s := (*[8]F)(sums[group:])
 		s[0] += leaves[w&0xff]
 		s[1] += leaves[w>>8&0xff]
 		s[2] += leaves[w>>16&0xff]
