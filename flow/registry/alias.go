@@ -17,12 +17,12 @@ func (r *Registry) SetAlias(ctx context.Context, name, alias string, version int
 			Hint("use a word such as champion; latest, numbers and what looks like an id mean something else already")
 	}
 	return r.db.Write(ctx, func(tx catalog.Tx) error {
-		var present int
-		err := tx.Row(ctx, `SELECT version FROM aliases WHERE model = ? AND alias = ?`, []any{name, alias}, &present)
+		var pointed int
+		err := tx.Row(ctx, `SELECT version FROM aliases WHERE model = ? AND alias = ?`, []any{name, alias}, &pointed)
 		switch {
 		case err != nil && !fault.Is(err, fault.NotFound):
 			return err
-		case present == version: // 0 where there is none
+		case pointed == version: // 0 where there is none
 			return nil
 		}
 		return r.moveAlias(ctx, tx, AliasChange{Model: name, Alias: alias, Version: version, By: by})
@@ -33,7 +33,7 @@ func (r *Registry) SetAlias(ctx context.Context, name, alias string, version int
 // before its predecessor in time, whatever the clocks of two replicas say.
 func (r *Registry) moveAlias(ctx context.Context, tx catalog.Tx, c AliasChange) error {
 	if c.Version != 0 {
-		if _, err := find(ctx, tx, `model = ? AND number = ?`, c.Model, c.Version); err != nil {
+		if _, err := find(ctx, tx, `model = ? AND number = ? AND `+present, c.Model, c.Version); err != nil {
 			return unknownNumber(err, c)
 		}
 	}
@@ -60,7 +60,14 @@ func (r *Registry) moveAlias(ctx context.Context, tx catalog.Tx, c AliasChange) 
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO alias_history (seq, model, alias, version, at, by) VALUES (?, ?, ?, ?, ?, ?)`,
 		seq, c.Model, c.Alias, c.Version, at, c.By)
-	return err
+	if err != nil {
+		return err
+	}
+	e := Event{Kind: AliasSet, Model: c.Model, Version: c.Version, Key: c.Alias, At: catalog.Time(at), By: c.By}
+	if c.Version == 0 {
+		e.Kind = AliasDeleted
+	}
+	return r.tell(ctx, tx, e)
 }
 
 func unknownNumber(err error, c AliasChange) error {

@@ -49,6 +49,11 @@ func (r *Registry) check(n NewVersion) error {
 		l.Add(fault.New(fault.Invalid, "%q cannot be the name of a model", n.Model).
 			Hint("use letters, digits, dot, dash and underscore"))
 	}
+	l.Add(checkFolder(n.Folder))
+	if n.Format == Reference {
+		l.Add(checkReference(n))
+		return l.Err()
+	}
 	if r.format(n.Format) == nil {
 		l.Add(noFormat(n.Format))
 	}

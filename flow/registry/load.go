@@ -24,6 +24,9 @@ func (r *Registry) Load(ctx context.Context, v Version) (model.Model, error) {
 	if id != v.ID {
 		return nil, fault.New(fault.Corrupt, "the manifest of version %d of model %s is not what its id says", v.Number, v.Model)
 	}
+	if v.Manifest.Format == Reference {
+		return nil, unservable(v)
+	}
 	format := r.format(v.Manifest.Format)
 	if format == nil {
 		return nil, noFormat(v.Manifest.Format)

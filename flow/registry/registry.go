@@ -2,10 +2,15 @@
 // by the hash of their content, each with its signature, metrics, lineage and
 // gate verdicts, and the aliases that point at them.
 //
-// Nothing is ever changed or removed here: an alias that moves appends to a
+// No version is ever changed or removed here: an alias that moves appends to a
 // history, so Registry.At can say what was live at any time. Artifacts lie in
 // the blob store under their digests; a version whose bytes do not match is
 // not loaded.
+//
+// What may change about a model and its versions (description, tags, stage,
+// name, the mark that it was deleted) is kept beside them: see Model and
+// Entry. Every change is an Event, which a Listener writes down in the same
+// transaction.
 package registry
 
 import (
@@ -25,8 +30,13 @@ type Version struct {
 	Profile   string             `json:"profile,omitempty"` // digest of the training profile (JSON), the baseline of monitors
 	Lineage   Lineage            `json:"lineage"`
 	Gates     []Verdict          `json:"gates,omitempty"`
-	CreatedAt time.Time          `json:"created_at"`
-	CreatedBy string             `json:"created_by"`
+	// Folder is the digest of the listing (JSON, name → digest) of the files
+	// that the version was made of, as they came: see Registry.Folder.
+	Folder string `json:"folder,omitempty"`
+	// Unservable says why a version of the format Reference is only kept.
+	Unservable string `json:"unservable,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	CreatedBy string    `json:"created_by"`
 }
 
 // Manifest is what the ID of a version is the hash of: all that decides what
@@ -36,6 +46,9 @@ type Manifest struct {
 	Files     map[string]string `json:"files"`  // name → digest
 	Signature model.Signature   `json:"signature"`
 	Threshold *float64          `json:"threshold,omitempty"` // chosen on validation rows, for binary tasks
+	// Edition tells versions of one content apart that were registered to be
+	// distinct: see NewVersion.Distinct. It is "" for the first of them.
+	Edition string `json:"edition,omitempty"`
 }
 
 // Lineage says where a version came from.
@@ -52,6 +65,10 @@ type Lineage struct {
 	Seed     int64              `json:"seed,omitempty"`
 	Code     string             `json:"code,omitempty"` // revision of the project's repository
 	Leat     string             `json:"leat,omitempty"` // version of the program
+	// Of a version that was made elsewhere and brought here:
+	Source     string            `json:"source,omitempty"`     // address, without credentials
+	Experiment string            `json:"experiment,omitempty"` // that Run belongs to, by name
+	Notes      map[string]string `json:"notes,omitempty"`      // what else its files tell, such as its library
 }
 
 // Verdict is the answer of one gate, with the figures that it was given on.

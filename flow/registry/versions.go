@@ -26,11 +26,12 @@ type Blobs interface {
 // Registry keeps model versions. It is safe for many goroutines, and for many
 // replicas on one catalog.
 type Registry struct {
-	db      catalog.Database
-	blobs   Blobs
-	formats []model.Format
-	clock   clock.Clock
-	loaded  *cache
+	db       catalog.Database
+	blobs    Blobs
+	formats  []model.Format
+	clock    clock.Clock
+	loaded   *cache
+	listener Listener
 }
 
 // New returns the registry of a catalog and a blob store. Models are loaded
@@ -52,6 +53,17 @@ type NewVersion struct {
 	Lineage   Lineage
 	Gates     []Verdict
 	By        string
+	// Distinct asks for a version of its own even where the model has one of
+	// the same content: for clients that count what they register.
+	Distinct bool
+	// Folder is what Files were made of, as it came: content that lies in the
+	// blob store already, by name. It is kept beside the version and does not
+	// decide what that answers. A version of the format Reference has nothing
+	// else.
+	Folder map[string]blob.Digest
+	// Unservable says why a version of the format Reference cannot be served.
+	Unservable string
+	Notes      Notes // what may change later, as it is at first
 }
 
 // Summary is a model with its newest version and aliases.
@@ -69,29 +81,64 @@ func (r *Registry) Register(ctx context.Context, n NewVersion) (Version, error) 
 		return Version{}, err
 	}
 	v := Version{
-		Model: n.Model, Metrics: n.Metrics, Lineage: n.Lineage, Gates: n.Gates,
+		Model: n.Model, Metrics: n.Metrics, Lineage: n.Lineage, Gates: n.Gates, Unservable: n.Unservable,
 		CreatedAt: r.clock.Now().Truncate(time.Microsecond), CreatedBy: n.By,
 		Manifest: Manifest{Format: n.Format, Files: map[string]string{}, Signature: n.Signature, Threshold: n.Threshold},
 	}
 	if err := r.putFiles(ctx, n, &v); err != nil {
 		return Version{}, err
 	}
-	id, manifest, err := v.Manifest.hash()
-	if err != nil {
-		return Version{}, err
-	}
-	v.ID = id
-	err = r.db.Write(ctx, func(tx catalog.Tx) error {
-		there, err := find(ctx, tx, `model = ? AND id = ?`, v.Model, v.ID)
-		if err == nil {
-			v = there
-		}
-		if !fault.Is(err, fault.NotFound) {
-			return err
-		}
-		return insert(ctx, tx, &v, manifest)
+	made := v
+	err := r.db.Write(ctx, func(tx catalog.Tx) (err error) {
+		v = made
+		return r.add(ctx, tx, &v, n)
 	})
 	return v, err
+}
+
+// add writes a version, or sets v to the one that has its content already.
+func (r *Registry) add(ctx context.Context, tx catalog.Tx, v *Version, n NewVersion) error {
+	manifest, err := v.name()
+	if err != nil {
+		return err
+	}
+	content := v.ID
+	there, err := find(ctx, tx, `model = ? AND `+present+` AND number IN
+		(SELECT number FROM version_notes WHERE model = ? AND content = ?) ORDER BY number LIMIT 1`, v.Model, v.Model, content)
+	switch {
+	case err == nil && !n.Distinct:
+		*v = there
+		return nil
+	case err != nil && !fault.Is(err, fault.NotFound):
+		return err
+	}
+	if err := r.ensure(ctx, tx, Event{Model: v.Model, At: v.CreatedAt, By: v.CreatedBy}); err != nil {
+		return err
+	}
+	number, err := catalog.Next(ctx, tx, "versions/"+v.Model)
+	if err != nil {
+		return err
+	}
+	v.Number = int(number)
+	if _, err := find(ctx, tx, `model = ? AND id = ?`, v.Model, v.ID); err == nil {
+		v.Manifest.Edition = strconv.Itoa(v.Number)
+		if manifest, err = v.name(); err != nil {
+			return err
+		}
+	} else if !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	if err := insert(ctx, tx, *v, manifest); err != nil {
+		return err
+	}
+	return r.note(ctx, tx, *v, content, n.Notes)
+}
+
+// name gives a version the id that its manifest has, and returns the bytes
+// that the id is the hash of.
+func (v *Version) name() (manifest []byte, err error) {
+	v.ID, manifest, err = v.Manifest.hash()
+	return manifest, err
 }
 
 // putFiles stores bytes before the version that names them: a version that
@@ -117,15 +164,10 @@ func (r *Registry) putFiles(ctx context.Context, n NewVersion, v *Version) error
 		}
 		*extra.digest = string(d)
 	}
-	return nil
+	return r.putFolder(ctx, n, v)
 }
 
-func insert(ctx context.Context, tx catalog.Tx, v *Version, manifest []byte) error {
-	number, err := catalog.Next(ctx, tx, "versions/"+v.Model)
-	if err != nil {
-		return err
-	}
-	v.Number = int(number)
+func insert(ctx context.Context, tx catalog.Tx, v Version, manifest []byte) error {
 	body, err := v.body(manifest)
 	if err != nil {
 		return err
@@ -136,7 +178,9 @@ func insert(ctx context.Context, tx catalog.Tx, v *Version, manifest []byte) err
 }
 
 // Version finds a version by a reference: its number, an alias, "latest", or
-// its id or a prefix of it of at least eight digits.
+// its id or a prefix of it of at least eight digits. What was deleted is not
+// the latest of anything; a number or an id, as releases hold them, finds it
+// still, and finds what has another name since.
 func (r *Registry) Version(ctx context.Context, name, ref string) (v Version, err error) {
 	err = r.db.Read(ctx, func(tx catalog.Tx) error {
 		v, err = resolve(ctx, tx, name, ref)
@@ -151,11 +195,14 @@ const minPrefix = 8
 
 func resolve(ctx context.Context, tx catalog.Tx, name, ref string) (Version, error) {
 	if ref == latest {
-		v, err := find(ctx, tx, `model = ? ORDER BY number DESC LIMIT 1`, name)
+		v, err := find(ctx, tx, `model = ? AND `+present+` ORDER BY number DESC LIMIT 1`, name)
 		return v, unknown(err, name, ref)
 	}
 	if number, err := strconv.Atoi(ref); err == nil && len(ref) < minPrefix {
 		v, err := find(ctx, tx, `model = ? AND number = ?`, name, number)
+		if fault.Is(err, fault.NotFound) {
+			v, err = find(ctx, tx, renamed+` AND number = ?`, name, number)
+		}
 		return v, unknown(err, name, ref)
 	}
 	v, err := find(ctx, tx, `model = ? AND number = (SELECT version FROM aliases WHERE model = ? AND alias = ?)`, name, name, ref)
@@ -166,6 +213,9 @@ func resolve(ctx context.Context, tx catalog.Tx, name, ref string) (Version, err
 		return Version{}, unknown(err, name, ref)
 	}
 	found, err := collect(ctx, tx, `model = ? AND id LIKE ? ORDER BY number`, name, ref+"%")
+	if err == nil && len(found) == 0 {
+		found, err = collect(ctx, tx, renamed+` AND id LIKE ? ORDER BY number`, name, ref+"%")
+	}
 	switch {
 	case err != nil:
 		return Version{}, err
@@ -185,22 +235,26 @@ func unknown(err error, name, ref string) error {
 	return err
 }
 
-// Versions returns the versions of a model, newest first.
+// Versions returns the versions of a model that were not deleted, newest
+// first.
 func (r *Registry) Versions(ctx context.Context, name string) (found []Version, err error) {
 	err = r.db.Read(ctx, func(tx catalog.Tx) error {
-		found, err = collect(ctx, tx, `model = ? ORDER BY number DESC`, name)
+		found, err = collect(ctx, tx, `model = ? AND `+present+` ORDER BY number DESC`, name)
 		return err
 	})
 	return found, err
 }
 
-// Models lists the models by name.
+// Models lists the models by name, with what was not deleted. Latest is 0 of a
+// model that has no versions.
 func (r *Registry) Models(ctx context.Context) (models []Summary, err error) {
 	err = r.db.Read(ctx, func(tx catalog.Tx) error {
 		models, err = catalog.Collect(ctx, tx, func(rows *sql.Rows) (Summary, error) {
 			s := Summary{Aliases: map[string]int{}}
 			return s, rows.Scan(&s.Name, &s.Latest)
-		}, `SELECT model, MAX(number) FROM model_versions GROUP BY model ORDER BY model`)
+		}, `SELECT m.name, COALESCE(MAX(n.number), 0) FROM models m
+			LEFT JOIN version_notes n ON n.model = m.name AND n.deleted_at = 0
+			WHERE m.deleted_at = 0 GROUP BY m.name ORDER BY m.name`)
 		if err != nil {
 			return err
 		}
@@ -239,11 +293,13 @@ type body struct {
 	Profile  string             `json:"profile,omitempty"`
 	Lineage  Lineage            `json:"lineage"`
 	Gates    []Verdict          `json:"gates,omitempty"`
+	Folder   string             `json:"folder,omitempty"`
+	Why      string             `json:"unservable,omitempty"`
 	By       string             `json:"by"`
 }
 
 func (v *Version) body(manifest []byte) (string, error) {
-	text, err := json.Marshal(body{manifest, v.Metrics, v.Report, v.Profile, v.Lineage, v.Gates, v.CreatedBy})
+	text, err := json.Marshal(body{manifest, v.Metrics, v.Report, v.Profile, v.Lineage, v.Gates, v.Folder, v.Unservable, v.CreatedBy})
 	return string(text), fault.Wrap(err, fault.Invalid, "version of %s: a metric or parameter is not a number that JSON can write", v.Model)
 }
 
@@ -261,7 +317,8 @@ func (r row) version() (Version, error) {
 	if err := json.Unmarshal(b.Manifest, &v.Manifest); err != nil {
 		return v, fault.Wrap(err, fault.Corrupt, "version %d of model %s", r.number, r.model)
 	}
-	v.Metrics, v.Report, v.Profile, v.Lineage, v.Gates, v.CreatedBy = b.Metrics, b.Report, b.Profile, b.Lineage, b.Gates, b.By
+	v.Metrics, v.Report, v.Profile, v.Lineage, v.Gates = b.Metrics, b.Report, b.Profile, b.Lineage, b.Gates
+	v.Folder, v.Unservable, v.CreatedBy = b.Folder, b.Why, b.By
 	return v, nil
 }
 

@@ -1,0 +1,85 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"io/fs"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/store/blob"
+)
+
+// Reference is the format of versions that are kept but cannot be executed
+// here: they are listed, have aliases and lineage, and can be downloaded.
+const Reference = "reference"
+
+// maxFolder bounds the files of a folder.
+const maxFolder = 10_000
+
+func checkFolder(folder map[string]blob.Digest) error {
+	var l fault.List
+	if len(folder) > maxFolder {
+		return fault.New(fault.TooLarge, "the folder has %d files; a version has at most %d", len(folder), maxFolder)
+	}
+	for name, d := range folder {
+		if !fs.ValidPath(name) || name == "." {
+			l.Add(fault.New(fault.Invalid, "%q cannot be the name of a model's file", name))
+		}
+		if _, err := blob.ParseDigest(string(d)); err != nil {
+			l.Add(err)
+		}
+	}
+	return l.Err()
+}
+
+func checkReference(n NewVersion) error {
+	switch {
+	case len(n.Folder) == 0:
+		return fault.New(fault.Invalid, "a version of the format %s needs a folder", Reference)
+	case len(n.Files) > 0 || n.Unservable == "":
+		return fault.New(fault.Invalid, "a version of the format %s has no files but its folder, and says why it cannot be served", Reference)
+	}
+	return nil
+}
+
+func unservable(v Version) error {
+	return fault.New(fault.Unsupported, "version %d of model %s is kept, but cannot be served: %s", v.Number, v.Model, v.Unservable).
+		Hint("log the model with a flavor that Leat executes, such as onnx, xgboost or lightgbm")
+}
+
+// putFolder writes the listing of a folder. Of a reference, the folder is the
+// content.
+func (r *Registry) putFolder(ctx context.Context, n NewVersion, v *Version) error {
+	if len(n.Folder) == 0 {
+		return nil
+	}
+	if n.Format == Reference {
+		for name, d := range n.Folder {
+			v.Manifest.Files[name] = string(d)
+		}
+	}
+	text, err := json.Marshal(n.Folder) // in the order of names
+	if err != nil {
+		return fault.Wrap(err, fault.Internal, "the listing of a folder")
+	}
+	d, err := r.blobs.PutBytes(ctx, text)
+	v.Folder = string(d)
+	return err
+}
+
+// maxListing bounds the bytes of a listing: maxFolder names of a long path.
+const maxListing = 16 << 20
+
+// Folder returns the files that a version was made of, by name; none where it
+// was made here. Their bytes are read by Blob.
+func (r *Registry) Folder(ctx context.Context, v Version) (map[string]blob.Digest, error) {
+	if v.Folder == "" {
+		return nil, nil
+	}
+	text, err := r.blobs.ReadAll(ctx, blob.Digest(v.Folder), maxListing)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.KindOf(err), "the folder of version %d of model %s", v.Number, v.Model)
+	}
+	var folder map[string]blob.Digest
+	return folder, fault.Wrap(json.Unmarshal(text, &folder), fault.Corrupt, "the folder of version %d of model %s", v.Number, v.Model)
+}
