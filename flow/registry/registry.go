@@ -21,22 +21,22 @@ import (
 
 // Version is one immutable model version.
 type Version struct {
-	Model     string             `json:"model"`
-	Number    int                `json:"version"` // 1, 2, … within the model
-	ID        string             `json:"id"`      // SHA-256, in hex, of the manifest below
-	Manifest  Manifest           `json:"manifest"`
-	Metrics   map[string]float64 `json:"metrics"`           // on the test rows
-	Report    string             `json:"report,omitempty"`  // digest of the evaluation report (JSON)
-	Profile   string             `json:"profile,omitempty"` // digest of the training profile (JSON), the baseline of monitors
-	Lineage   Lineage            `json:"lineage"`
-	Gates     []Verdict          `json:"gates,omitempty"`
+	Model    string             `json:"model"`
+	Number   int                `json:"version"` // 1, 2, … within the model
+	ID       string             `json:"id"`      // SHA-256, in hex, of the manifest below
+	Manifest Manifest           `json:"manifest"`
+	Metrics  map[string]float64 `json:"metrics"`           // on the test rows
+	Report   string             `json:"report,omitempty"`  // digest of the evaluation report (JSON)
+	Profile  string             `json:"profile,omitempty"` // digest of the training profile (JSON), the baseline of monitors
+	Lineage  Lineage            `json:"lineage"`
+	Gates    []Verdict          `json:"gates,omitempty"`
 	// Folder is the digest of the listing (JSON, name → digest) of the files
 	// that the version was made of, as they came: see Registry.Folder.
 	Folder string `json:"folder,omitempty"`
 	// Unservable says why a version of the format Reference is only kept.
-	Unservable string `json:"unservable,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
-	CreatedBy string    `json:"created_by"`
+	Unservable string    `json:"unservable,omitempty"`
+	CreatedAt  time.Time `json:"created_at"`
+	CreatedBy  string    `json:"created_by"`
 }
 
 // Manifest is what the ID of a version is the hash of: all that decides what
