@@ -3,8 +3,8 @@
 //
 // It stands at the bottom of the house (base/), so every package can return
 // it. Make one with New or Wrap, add to it with Hint and At, and ask for its
-// kind with KindOf; never test the text of an error. Kind.HTTP and Kind.Exit
-// are the only tables from a kind to a status or an exit code.
+// kind with KindOf; never test the text of an error. Kind.HTTP, Kind.GRPC and
+// Kind.Exit are the only tables from a kind to a status or an exit code.
 //
 // A sentence and a hint are shown to callers: they hold no secret, no stack
 // trace and no name from inside the process.
@@ -20,7 +20,7 @@ import (
 // Kind says what sort of thing went wrong, for machines to branch on.
 type Kind string
 
-// The kinds. Each has one HTTP status and one exit code.
+// The kinds. Each has one HTTP status, one code of gRPC and one exit code.
 const (
 	Invalid         Kind = "invalid"         // the input is wrong; the same call cannot succeed
 	Unauthenticated Kind = "unauthenticated" // nobody known is asking
@@ -40,29 +40,32 @@ const (
 	Internal        Kind = "internal"        // a defect of Leat
 )
 
-type codes struct{ http, exit int }
+type codes struct{ http, exit, grpc int }
 
 var table = map[Kind]codes{
-	Invalid:         {400, 2},
-	Unauthenticated: {401, 3},
-	Forbidden:       {403, 3},
-	NotFound:        {404, 4},
-	Conflict:        {409, 5},
-	TooLarge:        {413, 2},
-	Limited:         {429, 6},
-	Overloaded:      {503, 6},
-	Timeout:         {504, 7},
-	Canceled:        {499, 130},
-	Unavailable:     {503, 7},
-	Full:            {507, 8},
-	Corrupt:         {500, 9},
-	Rejected:        {422, 10},
-	Unsupported:     {501, 2},
-	Internal:        {500, 1},
+	Invalid:         {400, 2, 3},
+	Unauthenticated: {401, 3, 16},
+	Forbidden:       {403, 3, 7},
+	NotFound:        {404, 4, 5},
+	Conflict:        {409, 5, 10},
+	TooLarge:        {413, 2, 3},
+	Limited:         {429, 6, 8},
+	Overloaded:      {503, 6, 14},
+	Timeout:         {504, 7, 4},
+	Canceled:        {499, 130, 1},
+	Unavailable:     {503, 7, 14},
+	Full:            {507, 8, 8},
+	Corrupt:         {500, 9, 15},
+	Rejected:        {422, 10, 9},
+	Unsupported:     {501, 2, 12},
+	Internal:        {500, 1, 13},
 }
 
 // HTTP returns the status code that answers a request with this kind.
 func (k Kind) HTTP() int { return table[k.known()].http }
+
+// GRPC returns the code of google.rpc.Code that answers a call with this kind.
+func (k Kind) GRPC() int { return table[k.known()].grpc }
 
 // Exit returns the exit code of a command that ends with this kind.
 func (k Kind) Exit() int { return table[k.known()].exit }

@@ -32,7 +32,7 @@ and a problem document (RFC 9457, ` + "`application/problem+json`" + `) whose
 mistakes. Where the same call may succeed later the answer has the header
 ` + "`Retry-After`" + ` if it is known when.
 `)
-	p.table("kind", "means", "HTTP", "exit code", "later again?")
+	p.table("kind", "means", "HTTP", "gRPC", "exit code", "later again?")
 	for _, k := range fault.Kinds() {
 		if meaning[string(k)] == "" {
 			return nil, fmt.Errorf("the kind %s has no comment in base/fault", k)
@@ -41,7 +41,7 @@ mistakes. Where the same call may succeed later the answer has the header
 		if k.Retryable() {
 			again = "yes"
 		}
-		p.row(code(string(k)), meaning[string(k)], strconv.Itoa(k.HTTP()), strconv.Itoa(k.Exit()), again)
+		p.row(code(string(k)), meaning[string(k)], strconv.Itoa(k.HTTP()), strconv.Itoa(k.GRPC()), strconv.Itoa(k.Exit()), again)
 	}
 	p.say("\nA command that did what it was asked ends with 0.\n")
 	return p.bytes(), nil

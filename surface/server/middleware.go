@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 		defer s.recovered(w, r)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set(RequestID, requestID(r))
-		if err := s.addressed(r); err != nil {
+		if err := s.addressed(r.Host); err != nil {
 			WriteProblem(w, err)
 			return
 		}
@@ -62,11 +63,10 @@ func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
 
 // addressed refuses requests whose Host is not a loopback name when no key is
 // asked for: such a request came through a name that somebody else controls.
-func (s *Server) addressed(r *http.Request) error {
+func (s *Server) addressed(host string) error {
 	if s.config.Auth != AuthLocal {
 		return nil
 	}
-	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
@@ -78,12 +78,12 @@ func (s *Server) addressed(r *http.Request) error {
 }
 
 // authenticated puts the principal of a request into its context.
-func (s *Server) authenticated(next http.Handler) http.Handler {
+func (s *Server) authenticated(next http.Handler, refuse func(http.ResponseWriter, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, err := s.principal(r)
 		if err != nil {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			WriteProblem(w, err)
+			refuse(w, err)
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(identity.With(r.Context(), p)))
@@ -94,12 +94,17 @@ func (s *Server) principal(r *http.Request) (identity.Principal, error) {
 	if p, ok := identity.From(r.Context()); ok { // only this process can have put it there
 		return p, nil
 	}
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return s.authenticate(r.Context(), r.Header.Get("Authorization"), r.Header.Get("Api-Key"))
+}
+
+// authenticate says who sends one of two headers.
+func (s *Server) authenticate(ctx context.Context, authorization, key string) (identity.Principal, error) {
+	token, ok := strings.CutPrefix(authorization, "Bearer ")
 	if !ok {
-		token = r.Header.Get("Api-Key")
+		token = key
 	}
 	if token != "" {
-		return s.keys.Authenticate(r.Context(), strings.TrimSpace(token))
+		return s.keys.Authenticate(ctx, strings.TrimSpace(token))
 	}
 	if s.config.Auth == AuthLocal {
 		return identity.Local(), nil

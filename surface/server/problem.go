@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/decide/limit"
@@ -119,12 +120,33 @@ func (s *Server) nowhere(w http.ResponseWriter, r *http.Request) {
 
 // SetRetryAfter says when to come back, for kinds that pass.
 func SetRetryAfter(h http.Header, err error) {
+	if wait := retryAfter(err); wait > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	}
+}
+
+// retryAfter is how long to wait before the same call may succeed; 0: it
+// cannot.
+func retryAfter(err error) time.Duration {
 	if !fault.KindOf(err).Retryable() {
-		return
+		return 0
 	}
-	seconds := 1
 	if wait, ok := limit.After(err); ok {
-		seconds = max(1, int(math.Ceil(wait.Seconds())))
+		return wait
 	}
-	h.Set("Retry-After", strconv.Itoa(seconds))
+	return time.Second
+}
+
+// Sentence is all that a protocol may tell of an error whose errors are a
+// single text: what Problem tells in several fields.
+func Sentence(err error) string {
+	p := NewProblem(err)
+	text := p.Detail
+	for _, m := range p.Errors {
+		text += "; " + m.Detail
+	}
+	if p.Hint != "" {
+		text += " (" + p.Hint + ")"
+	}
+	return text
 }

@@ -145,8 +145,14 @@ func (s *Server) Routes() []Route { return slices.Clone(s.routes) }
 // Handle registers a route that asks for a principal, in the pattern language
 // of net/http.
 func (s *Server) Handle(pattern string, h http.Handler) {
+	s.HandleAs(pattern, h, WriteProblem)
+}
+
+// HandleAs is Handle for a protocol that has errors of its own shape: refuse
+// answers who is not known.
+func (s *Server) HandleAs(pattern string, h http.Handler, refuse func(http.ResponseWriter, error)) {
 	s.routes = append(s.routes, Route{Pattern: pattern})
-	s.mux.Handle(pattern, s.authenticated(h))
+	s.mux.Handle(pattern, s.authenticated(h, refuse))
 }
 
 // HandleOpen registers a route that anybody may call: health, and nothing
@@ -181,16 +187,22 @@ func (s *Server) Start(ctx context.Context) error {
 // loadCertificate reads the files of TLS before anybody can connect: what is
 // wrong with them is told to who starts the server, not to its first client.
 func (s *Server) loadCertificate() error {
-	if s.config.CertFile == "" {
-		return nil
+	t, err := s.config.certificate()
+	s.http.TLSConfig = t
+	return err
+}
+
+// certificate reads the files of TLS; nil without any.
+func (c Config) certificate() (*tls.Config, error) {
+	if c.CertFile == "" {
+		return nil, nil
 	}
-	pair, err := tls.LoadX509KeyPair(s.config.CertFile, s.config.KeyFile)
+	pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
 	if err != nil {
-		return fault.New(fault.Invalid, "the TLS certificate %s with the key %s cannot be used", s.config.CertFile, s.config.KeyFile).Because(err).
+		return nil, fault.New(fault.Invalid, "the TLS certificate %s with the key %s cannot be used", c.CertFile, c.KeyFile).Because(err).
 			Hint("both are PEM files, and the key is the certificate's")
 	}
-	s.http.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	return nil
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 func (s *Server) serve() {
