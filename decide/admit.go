@@ -52,12 +52,12 @@ func permit(r *deploy.Release, p identity.Principal) error {
 		Hint("the endpoint's allow lists them")
 }
 
-// enter admits a request or says why not. After nil the caller calls leave
-// once, when the answer is made.
-func (g *gate) enter(ctx context.Context, path *Path, q *Request) error {
+// enter admits a request, and says how long it waited, or says why not. After
+// nil the caller calls leave once, when the answer is made.
+func (g *gate) enter(ctx context.Context, path *Path, q *Request) (waited time.Duration, err error) {
 	rows := int(q.Rows.NumRows())
 	if most := path.MaxRows(); rows > most {
-		return fault.New(fault.TooLarge, "%d rows in one request, %d are allowed", rows, most).
+		return 0, fault.New(fault.TooLarge, "%d rows in one request, %d are allowed", rows, most).
 			Hint("send fewer rows at a time, or score the table with a batch")
 	}
 	caller := q.Principal.Name
@@ -65,14 +65,14 @@ func (g *gate) enter(ctx context.Context, path *Path, q *Request) error {
 		caller = ""
 	}
 	// The slot first: who is refused for it has not used up their rate.
-	if err := g.slots.Enter(ctx); err != nil {
-		return err
+	if waited, err = g.slots.Enter(ctx); err != nil {
+		return waited, err
 	}
 	if err := g.rate.Take(caller, rows, path.deps.Clock.Now()); err != nil {
 		g.slots.Leave()
-		return err
+		return waited, err
 	}
-	return nil
+	return waited, nil
 }
 
 func (g *gate) leave() { g.slots.Leave() }
@@ -100,9 +100,14 @@ func (p *Path) admit(ctx context.Context, g *gate, q Request) (*Answer, error) {
 	}
 	ctx, end := p.within(ctx)
 	defer end()
-	if err := g.enter(ctx, p, &q); err != nil {
+	waited, err := g.enter(ctx, p, &q)
+	if err != nil {
 		return nil, err
 	}
 	defer g.leave()
-	return p.decide(ctx, q)
+	a, err := p.decide(ctx, q)
+	if err == nil {
+		a.Waited = waited
+	}
+	return a, err
 }

@@ -61,4 +61,6 @@ type Answer struct {
 	IDs      []string    // decision ids, one per row
 	Rows     frame.Batch // model outputs, then "decision" where the endpoint has one; NULL where Errors is set
 	Errors   []error     // nil when every row succeeded; otherwise one per row
+	// Waited is how long the request stood in the endpoint's queue.
+	Waited time.Duration
 }

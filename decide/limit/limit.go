@@ -118,31 +118,32 @@ type Slots struct {
 // NewSlots returns n slots with a queue of at most n waiting.
 func NewSlots(n int) *Slots { return &Slots{taken: make(chan struct{}, n), queue: int64(n)} }
 
-// Enter takes a slot, waiting for one while ctx lasts. A full queue is an
-// Overloaded fault; leave the slot with Leave after nil, and only then. A nil
-// Slots has room for everybody.
-func (s *Slots) Enter(ctx context.Context) error {
+// Enter takes a slot, waiting for one while ctx lasts, and says how long that
+// was. A full queue is an Overloaded fault; leave the slot with Leave after
+// nil, and only then. A nil Slots has room for everybody.
+func (s *Slots) Enter(ctx context.Context) (waited time.Duration, err error) {
 	if s == nil {
-		return nil
+		return 0, nil
 	}
 	select {
 	case s.taken <- struct{}{}:
-		return nil
+		return 0, nil
 	default:
 	}
 	if s.waiting.Add(1) > s.queue {
 		s.waiting.Add(-1)
-		return overloaded(nil)
+		return 0, overloaded(nil)
 	}
 	defer s.waiting.Add(-1)
+	begin := time.Now()
 	select {
 	case s.taken <- struct{}{}:
-		return nil
+		return time.Since(begin), nil
 	case <-ctx.Done():
 		if fault.Is(ctx.Err(), fault.Canceled) {
-			return fault.Wrap(ctx.Err(), fault.Canceled, "the caller went away while the request waited")
+			return time.Since(begin), fault.Wrap(ctx.Err(), fault.Canceled, "the caller went away while the request waited")
 		}
-		return overloaded(ctx.Err())
+		return time.Since(begin), overloaded(ctx.Err())
 	}
 }
 

@@ -90,7 +90,7 @@ func TestSlotsBoundWhatRunsAndWhatWaits(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 200 {
 		wg.Go(func() {
-			err := s.Enter(ctx)
+			_, err := s.Enter(ctx)
 			if fault.Is(err, fault.Overloaded) {
 				refused.Add(1)
 				return
@@ -116,18 +116,18 @@ func TestSlotsBoundWhatRunsAndWhatWaits(t *testing.T) {
 
 func TestFullQueueRefusesAtOnce(t *testing.T) {
 	s := limit.NewSlots(1)
-	if err := s.Enter(t.Context()); err != nil {
+	if _, err := s.Enter(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	waits := make(chan error)
-	go func() { waits <- s.Enter(ctx) }()
+	go func() { _, err := s.Enter(ctx); waits <- err }()
 	select {
 	case err := <-waits:
 		t.Fatalf("did not wait: %v", err)
 	case <-time.After(20 * time.Millisecond):
 	}
-	if err := s.Enter(t.Context()); !fault.Is(err, fault.Overloaded) {
+	if _, err := s.Enter(t.Context()); !fault.Is(err, fault.Overloaded) {
 		t.Errorf("the queue is full: %v", err)
 	}
 	cancel()
@@ -135,7 +135,7 @@ func TestFullQueueRefusesAtOnce(t *testing.T) {
 		t.Errorf("who waited and left: %v", err)
 	}
 	s.Leave()
-	if err := s.Enter(t.Context()); err != nil {
+	if _, err := s.Enter(t.Context()); err != nil {
 		t.Errorf("the slot is free: %v", err)
 	}
 }
