@@ -84,14 +84,29 @@ func (s *Service) Score(ctx context.Context, c Call, dst []byte) (reply []byte, 
 		reply, err = s.score(ctx, c, dst)
 		return reply, false, err
 	}
-	if s.ledger == nil {
-		return dst, false, fault.New(fault.Unsupported, "this server keeps no ledger of idempotency keys")
-	}
-	claim := decide.Claim{Endpoint: c.Endpoint, Principal: c.Principal.Name, Key: c.Key, Body: c.Body}
-	answer, known, err := s.ledger.Once(ctx, claim, func(ctx context.Context) ([]byte, error) {
-		return s.score(ctx, c, nil)
-	})
+	answer, known, err := s.Once(ctx, c, func(ctx context.Context) ([]byte, error) { return s.score(ctx, c, nil) })
 	return append(dst, answer...), known, err
+}
+
+// Once answers a call by do, which translates another protocol. Known tells
+// that the answer is that of an earlier call with the same idempotency key,
+// caller and body; the same key with another body is a Conflict fault. A call
+// without a key is answered by do each time.
+func (s *Service) Once(ctx context.Context, c Call, do func(context.Context) ([]byte, error)) (reply []byte, known bool, err error) {
+	if c.Key == "" {
+		reply, err = do(ctx)
+		return reply, false, err
+	}
+	if s.ledger == nil {
+		return nil, false, fault.New(fault.Unsupported, "this server keeps no ledger of idempotency keys")
+	}
+	return s.ledger.Once(ctx, decide.Claim{Endpoint: c.Endpoint, Principal: c.Principal.Name, Key: c.Key, Body: c.Body}, do)
+}
+
+// Read reads JSON rows as ReadRows does, for a path: what it needs to know of
+// the path is made once for a release.
+func (s *Service) Read(path *decide.Path, body []byte) (Rows, error) {
+	return ReadRows(body, s.layout(path), path.MaxRows())
 }
 
 func (s *Service) score(ctx context.Context, c Call, dst []byte) ([]byte, error) {
@@ -100,7 +115,7 @@ func (s *Service) score(ctx context.Context, c Call, dst []byte) ([]byte, error)
 		return dst, err
 	}
 	defer path.Close()
-	rows, err := ReadRows(c.Body, s.layout(path.Path()), path.Path().MaxRows())
+	rows, err := s.Read(path.Path(), c.Body)
 	if err != nil {
 		return dst, err
 	}
