@@ -25,6 +25,7 @@ import (
 	trainlinear "github.com/leat-ai/leat/flow/train/linear"
 	"github.com/leat-ai/leat/guard/egress"
 	"github.com/leat-ai/leat/model"
+	"github.com/leat-ai/leat/model/lightgbm"
 	"github.com/leat-ai/leat/model/linear"
 	"github.com/leat-ai/leat/model/tree"
 	"github.com/leat-ai/leat/spec"
@@ -130,7 +131,7 @@ func Lake(ctx context.Context, address string) (Warehouse, error) {
 
 // Formats lists the model formats that load.
 func Formats() []model.Format {
-	return []model.Format{tree.Format{}, linear.Format{}}
+	return []model.Format{tree.Format{}, linear.Format{}, lightgbm.Format{}}
 }
 
 // Trainer returns who fits a training step.

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/leat-ai/leat/app"
+	"github.com/leat-ai/leat/backends"
 	"github.com/leat-ai/leat/surface/cli"
 )
 
@@ -18,5 +19,6 @@ func main() {
 		Out:     os.Stdout,
 		Err:     os.Stderr,
 		Start:   app.StartFor,
+		Formats: backends.Formats,
 	}))
 }

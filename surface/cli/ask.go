@@ -20,7 +20,7 @@ import (
 )
 
 func (c *commands) addAsk(root *cobra.Command) {
-	root.AddCommand(c.scoreCommand(), c.modelsCommand(), c.releasesCommand(), c.decisionsCommand(), c.sqlCommand(),
+	root.AddCommand(c.scoreCommand(), c.modelCommand(), c.modelsCommand(), c.releasesCommand(), c.decisionsCommand(), c.sqlCommand(),
 		c.signalsCommand(), c.keysCommand(), c.doctorCommand(), c.versionCommand())
 }
 

@@ -27,6 +27,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/model"
+	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/surface/client"
 )
 
@@ -44,6 +46,8 @@ type ServeOptions struct {
 	Lake    string        // URL of where tables are; a folder in Home when empty
 	Egress  string        // hosts and networks that are not public and may be asked
 	Retain  time.Duration // how long old snapshots of tables stay; 7 days when 0
+	// ModelMemory is how much memory models may have; 512 MiB when 0.
+	ModelMemory spec.Bytes
 	// CertFile and KeyFile are for HTTPS; plain HTTP when empty.
 	CertFile, KeyFile string
 }
@@ -67,6 +71,7 @@ type Program struct {
 	Out     io.Writer
 	Err     io.Writer
 	Start   Start
+	Formats func() []model.Format // the model formats that are built in
 }
 
 // Main runs the command that the arguments name and returns the exit code.
