@@ -67,6 +67,8 @@ type Config struct {
 	OTLP     string
 	Log      *slog.Logger
 	Retain   time.Duration // how long old snapshots of tables stay; 7 days when 0
+	// ModelMemory is how many bytes models may have in memory; 512 MiB when 0.
+	ModelMemory int64
 }
 
 func (c Config) withDefaults() Config {
@@ -90,6 +92,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.ModelMemory == 0 {
+		c.ModelMemory = registry.DefaultMemory
 	}
 	if c.Retain == 0 {
 		c.Retain = 7 * 24 * time.Hour
@@ -211,7 +216,7 @@ func (a *App) Done() <-chan struct{} { return a.server.Done() }
 func StartFor(ctx context.Context, o cli.ServeOptions) (cli.Running, error) {
 	c := Config{
 		Project: o.Project, Home: o.Home, Env: o.Env, Catalog: o.Catalog, Blobs: o.Blobs, Lake: o.Lake, Egress: o.Egress,
-		OTLP: o.OTLP, Silent: o.Listen == "", Retain: o.Retain,
+		OTLP: o.OTLP, Silent: o.Listen == "", Retain: o.Retain, ModelMemory: int64(o.ModelMemory),
 		Server: server.Config{Listen: o.Listen, Auth: server.Auth(o.Auth), CertFile: o.CertFile, KeyFile: o.KeyFile},
 	}
 	if o.Log != nil {

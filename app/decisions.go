@@ -40,13 +40,18 @@ func (a *App) openRecords(context.Context) (func(context.Context) error, error) 
 func (a *App) openModels(context.Context) (func(context.Context) error, error) {
 	a.keys = identity.NewKeys(a.catalog, a.clock)
 	a.registry = registry.New(a.catalog, a.blobs, backends.Formats(), a.clock)
+	a.registry.Memory(a.config.ModelMemory)
 	a.releases = deploy.New(a.catalog, a.clock)
 	a.resources = resources.New(a.catalog, a.clock)
 	a.features = tables.New(a.lake, a.sql)
 	a.signals = monitor.NewSignals(a.catalog, a.fired)
 	a.watch = newWatch(a)
-	return nil, nil
+	return func(context.Context) error { return a.registry.Close() }, nil
 }
+
+// maxAwake is how many endpoints are ready at a start; others wake when they
+// are asked, so that a start takes no longer for having many.
+const maxAwake = 32
 
 // openDecisions compiles the path of every endpoint that has a live release.
 // One that cannot be compiled is logged and left out: the others serve.
@@ -60,8 +65,13 @@ func (a *App) openDecisions(ctx context.Context) (func(context.Context) error, e
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range endpoints {
-		if err := a.serve(ctx, name); err != nil {
+	for i, name := range endpoints {
+		if i >= maxAwake {
+			err = a.place(ctx, name)
+		} else {
+			err = a.serve(ctx, name)
+		}
+		if err != nil {
 			a.log.Error("an endpoint cannot be served", "endpoint", name, "error", err)
 		}
 	}
@@ -83,6 +93,14 @@ func (r runRecorder) Run(ctx context.Context, run record.Run) error {
 // serve puts the live release of an endpoint in place, and watches it.
 func (a *App) serve(ctx context.Context, endpoint string) error {
 	if err := a.serving.Refresh(ctx, endpoint); err != nil {
+		return err
+	}
+	return a.watch.follow(ctx, endpoint)
+}
+
+// place makes an endpoint known, asleep.
+func (a *App) place(ctx context.Context, endpoint string) error {
+	if err := a.router.Place(ctx, endpoint); err != nil {
 		return err
 	}
 	return a.watch.follow(ctx, endpoint)

@@ -101,13 +101,13 @@ func (a *App) checkEndpoints(declared []spec.Resource) []api.Check {
 	var checks []api.Check
 	for _, e := range spec.All[*spec.Endpoint](declared) {
 		c := api.Check{Name: "endpoint " + e.Name, OK: true, Partial: true}
-		path, err := a.serving.Path(e.Name)
+		release, err := a.router.Release(e.Name)
 		if why := a.serving.Failure(e.Name); why != nil { // also where an older release still serves
 			err = why
 		}
 		switch {
 		case err == nil:
-			c.Note = fmt.Sprintf("serves release %d", path.Release().Number)
+			c.Note = fmt.Sprintf("serves release %d", release.Number)
 		case fault.Is(err, fault.NotFound):
 			c.Note = "has no release yet"
 		default:

@@ -269,9 +269,11 @@ func (a *App) wholeModels(ctx context.Context) error {
 		return err
 	}
 	for _, v := range versions {
-		if _, err := a.registry.Load(ctx, v); err != nil {
+		_, release, err := a.registry.Hold(ctx, v)
+		if err != nil {
 			return err
 		}
+		release()
 	}
 	live, err := a.releases.Endpoints(ctx)
 	if err == nil && len(live) != len(a.router.Endpoints()) {

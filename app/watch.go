@@ -89,7 +89,7 @@ func (of *watched) bound(w *watch, o decide.Observation) *bound {
 
 // follow begins to watch the live release of an endpoint.
 func (w *watch) follow(ctx context.Context, endpoint string) error {
-	path, err := w.app.router.Path(endpoint)
+	release, err := w.app.router.Release(endpoint)
 	if fault.Is(err, fault.NotFound) {
 		w.mu.Lock()
 		delete(w.served, endpoint)
@@ -99,7 +99,6 @@ func (w *watch) follow(ctx context.Context, endpoint string) error {
 	if err != nil {
 		return err
 	}
-	release := path.Release()
 	w.mu.RLock()
 	same := w.served[endpoint] != nil && w.served[endpoint].release == release.ID
 	w.mu.RUnlock()

@@ -75,6 +75,7 @@ type variant struct {
 	weight    float64
 	version   registry.Version
 	model     model.Model
+	release   func() // the model is not used any more
 	signature model.Signature
 	outputs   *shape // of Predict
 }
@@ -93,12 +94,12 @@ func (p *Path) loadVariants(ctx context.Context) error {
 			return fault.New(fault.Corrupt, "version %d of model %s is not the one that was released", arm.Version, arm.Model).
 				Hint("the registry was replaced or restored from elsewhere; deploy again")
 		}
-		m, err := p.deps.Models.Load(ctx, v)
+		m, release, err := p.deps.Models.Hold(ctx, v)
 		if err != nil {
 			return err
 		}
 		s := m.Signature()
-		p.variants = append(p.variants, variant{arm.Name, arm.Weight, v, m, s, &shape{schema: frame.SchemaOf(columnsOf(s.Outputs))}})
+		p.variants = append(p.variants, variant{arm.Name, arm.Weight, v, m, release, s, &shape{schema: frame.SchemaOf(columnsOf(s.Outputs))}})
 	}
 	return nil
 }

@@ -107,6 +107,8 @@ type world struct {
 	refuse   error // of the log
 	noted    []decide.Observation
 	compiled int
+	held     int // models
+	room     int // how many of them may be held; 0 for any number
 	clock    *hands
 	t        testing.TB
 }
@@ -141,14 +143,22 @@ func (w *world) Version(_ context.Context, name, ref string) (registry.Version, 
 
 func versionID(name string, number int) string { return fmt.Sprintf("%s-%d", name, number) }
 
-func (w *world) Load(_ context.Context, v registry.Version) (model.Model, error) {
+func (w *world) Hold(_ context.Context, v registry.Version) (model.Model, func(), error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.compiled++
 	if m := w.models[v.ID]; m != nil {
-		return m, nil
+		w.held++
+		return m, func() { w.mu.Lock(); w.held--; w.mu.Unlock() }, nil
 	}
-	return nil, fault.New(fault.Corrupt, "version %s does not match its hash", v.ID)
+	return nil, nil, fault.New(fault.Corrupt, "version %s does not match its hash", v.ID)
+}
+
+// Full says that more models are held than there is room for.
+func (w *world) Full() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.room > 0 && w.held > w.room
 }
 
 func (w *world) Record(_ context.Context, e *record.Entry) error {

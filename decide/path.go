@@ -19,10 +19,13 @@ import (
 	"github.com/leat-ai/leat/model"
 )
 
-// Models is where a path gets its models from: the registry.
+// Models is where a path gets its models from: the registry. Hold keeps a
+// model in memory until release is called. Full says that there are more in
+// memory than there is room for.
 type Models interface {
 	Version(ctx context.Context, name, ref string) (registry.Version, error)
-	Load(ctx context.Context, v registry.Version) (model.Model, error)
+	Hold(ctx context.Context, v registry.Version) (m model.Model, release func(), err error)
+	Full() bool
 }
 
 // Features compiles the feature definitions of a release: flow/feature.
@@ -310,7 +313,7 @@ func (p *Path) observe(pass *Pass, latency time.Duration, err error) {
 func (p *Path) take() bool {
 	for {
 		n := p.refs.Load()
-		if n == 0 {
+		if n <= 0 {
 			return false
 		}
 		if p.refs.CompareAndSwap(n, n+1) {
@@ -321,8 +324,25 @@ func (p *Path) take() bool {
 
 // leave lets the path go, and closes it when nobody holds it.
 func (p *Path) leave() {
-	if p.refs.Add(-1) > 0 {
-		return
+	if p.refs.Add(-1) == 0 {
+		p.close()
+	}
+}
+
+// rest closes the path if nobody holds it but the router, and tells whether it
+// did.
+func (p *Path) rest() bool {
+	if !p.refs.CompareAndSwap(1, 0) {
+		return false
+	}
+	p.close()
+	return true
+}
+
+// close lets models and features go. Nobody holds the path any more.
+func (p *Path) close() {
+	for _, v := range p.variants {
+		v.release()
 	}
 	c, ok := p.features.(io.Closer)
 	if !ok {

@@ -298,4 +298,6 @@ type loader struct {
 	m model.Model
 }
 
-func (l loader) Load(context.Context, registry.Version) (model.Model, error) { return l.m, nil }
+func (l loader) Hold(context.Context, registry.Version) (model.Model, func(), error) {
+	return l.m, func() {}, nil
+}

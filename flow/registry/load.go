@@ -3,47 +3,67 @@ package registry
 import (
 	"context"
 	"slices"
-	"sync"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/model"
 	"github.com/leat-ai/leat/store/blob"
 )
 
-// Load returns the model of a version, once the bytes of every file are
-// verified and the format has read them. The model is shared: it is immutable,
-// and a few stay in memory.
-func (r *Registry) Load(ctx context.Context, v Version) (model.Model, error) {
-	if m := r.loaded.get(v.ID); m != nil {
-		return m, nil
-	}
+// Hold returns the model of a version, once the bytes of every file are
+// verified and the format has read them, until release is called; release may
+// be called twice. The model is shared: it is immutable, and in memory once
+// however many hold it.
+func (r *Registry) Hold(ctx context.Context, v Version) (m model.Model, release func(), err error) {
+	return r.resident.hold(ctx, v.ID, func(ctx context.Context) (model.Model, int64, error) { return r.load(ctx, v) })
+}
+
+// Full tells whether the models in memory have more of it than they may. Who
+// holds models that are not used lets them go.
+func (r *Registry) Full() bool { return r.resident.full() }
+
+// Memory says how many bytes models may have in memory; DefaultMemory when it
+// was never said. It is not for a registry in use.
+func (r *Registry) Memory(bytes int64) { r.resident.room = bytes }
+
+// Close ends the models that nobody holds any more.
+func (r *Registry) Close() error { return r.resident.close() }
+
+// load reads a version, and says about how much memory its model takes.
+func (r *Registry) load(ctx context.Context, v Version) (model.Model, int64, error) {
 	id, _, err := v.Manifest.hash()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if id != v.ID {
-		return nil, fault.New(fault.Corrupt, "the manifest of version %d of model %s is not what its id says", v.Number, v.Model)
+		return nil, 0, fault.New(fault.Corrupt, "the manifest of version %d of model %s is not what its id says", v.Number, v.Model)
 	}
 	if v.Manifest.Format == Reference {
-		return nil, unservable(v)
+		return nil, 0, unservable(v)
 	}
 	format := r.format(v.Manifest.Format)
 	if format == nil {
-		return nil, noFormat(v.Manifest.Format)
+		return nil, 0, noFormat(v.Manifest.Format)
 	}
 	files, err := r.files(ctx, v)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	m, err := load(ctx, format, files)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.KindOf(err), "version %d of model %s could not be loaded", v.Number, v.Model)
+		return nil, 0, fault.Wrap(err, fault.KindOf(err), "version %d of model %s could not be loaded", v.Number, v.Model)
 	}
 	if err := same(v.Manifest.Signature, m.Signature()); err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "version %d of model %s", v.Number, v.Model)
+		(&entry{model: m}).end()
+		return nil, 0, fault.Wrap(err, fault.Invalid, "version %d of model %s", v.Number, v.Model)
 	}
-	r.loaded.put(v.ID, m)
-	return m, nil
+	if s, ok := m.(model.Sizer); ok {
+		return m, s.Size(), nil
+	}
+	size := int64(0)
+	for _, content := range files {
+		size += int64(len(content))
+	}
+	return m, size, nil
 }
 
 // load turns a panic of a format into a fault: model files are hostile input.
@@ -87,41 +107,4 @@ func same(promised, loaded model.Signature) error {
 		}
 	}
 	return nil
-}
-
-// cache keeps the models loaded last.
-type cache struct {
-	mu     sync.Mutex
-	models []cached // the one used last at the end
-}
-
-type cached struct {
-	id string
-	m  model.Model
-}
-
-const cacheSize = 8
-
-func newCache() *cache { return &cache{} }
-
-func (c *cache) get(id string) model.Model {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	at := slices.IndexFunc(c.models, func(e cached) bool { return e.id == id })
-	if at < 0 {
-		return nil
-	}
-	found := c.models[at]
-	c.models = append(slices.Delete(c.models, at, at+1), found)
-	return found.m
-}
-
-func (c *cache) put(id string, m model.Model) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.models = slices.DeleteFunc(c.models, func(e cached) bool { return e.id == id })
-	if len(c.models) >= cacheSize {
-		c.models = slices.Delete(c.models, 0, 1)
-	}
-	c.models = append(c.models, cached{id, m})
 }

@@ -248,16 +248,20 @@ func TestModels(t *testing.T) {
 	}
 }
 
-func TestLoadSharesTheModel(t *testing.T) {
+func TestHoldSharesTheModel(t *testing.T) {
 	w := open(t)
 	v := register(t, w, "a")
-	first, err := w.Load(t.Context(), v)
+	first, release, err := w.Hold(t.Context(), v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := w.Load(t.Context(), v); err != nil || again != first {
-		t.Errorf("a second Load gave %p, %v", again, err)
+	defer release()
+	again, releaseAgain, err := w.Hold(t.Context(), v)
+	if err != nil || again != first {
+		t.Fatalf("a second Hold gave %p, %v", again, err)
 	}
+	releaseAgain()
+	releaseAgain() // twice is once
 }
 
 // TestFlippedBitIsNotLoaded changes each stored file in turn, on disk.
@@ -276,7 +280,7 @@ func TestFlippedBitIsNotLoaded(t *testing.T) {
 	if err := os.WriteFile(name, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Load(t.Context(), v); !fault.Is(err, fault.Corrupt) {
+	if _, _, err := w.Hold(t.Context(), v); !fault.Is(err, fault.Corrupt) {
 		t.Errorf("a flipped bit: %v, want Corrupt", err)
 	}
 }
@@ -285,13 +289,13 @@ func TestLoadRefusesWhatIsNotTheVersion(t *testing.T) {
 	w := open(t)
 	changed := register(t, w, "a")
 	changed.Manifest.Threshold = nil
-	if _, err := w.Load(t.Context(), changed); !fault.Is(err, fault.Corrupt) {
+	if _, _, err := w.Hold(t.Context(), changed); !fault.Is(err, fault.Corrupt) {
 		t.Errorf("another manifest: %v, want Corrupt", err)
 	}
-	if _, err := w.Load(t.Context(), register(t, w, "other")); !fault.Is(err, fault.Invalid) {
+	if _, _, err := w.Hold(t.Context(), register(t, w, "other")); !fault.Is(err, fault.Invalid) {
 		t.Errorf("another signature: %v, want Invalid", err)
 	}
-	if _, err := w.Load(t.Context(), register(t, w, "panic")); !fault.Is(err, fault.Internal) {
+	if _, _, err := w.Hold(t.Context(), register(t, w, "panic")); !fault.Is(err, fault.Internal) {
 		t.Errorf("a format that panics: %v, want Internal", err)
 	}
 }

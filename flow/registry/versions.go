@@ -30,14 +30,14 @@ type Registry struct {
 	blobs    Blobs
 	formats  []model.Format
 	clock    clock.Clock
-	loaded   *cache
+	resident *resident
 	listener Listener
 }
 
 // New returns the registry of a catalog and a blob store. Models are loaded
 // by the formats given.
 func New(db catalog.Database, blobs Blobs, formats []model.Format, clock clock.Clock) *Registry {
-	return &Registry{db: db, blobs: blobs, formats: formats, clock: clock, loaded: newCache()}
+	return &Registry{db: db, blobs: blobs, formats: formats, clock: clock, resident: newResident(DefaultMemory)}
 }
 
 // NewVersion is a model to register.

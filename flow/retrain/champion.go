@@ -17,37 +17,41 @@ import (
 // replace: the registry.
 type models interface {
 	Version(ctx context.Context, name, ref string) (registry.Version, error)
-	Load(ctx context.Context, v registry.Version) (model.Model, error)
+	Hold(ctx context.Context, v registry.Version) (m model.Model, release func(), err error)
 }
 
 // championOf returns the champion of a model for a training on features of a
-// table, or nil when there is none. One that cannot be measured says why; that
-// is no error.
-func championOf(ctx context.Context, from models, name, table string, features []string) (*train.Champion, error) {
+// table, or nil when there is none, until release is called. One that cannot
+// be measured says why; that is no error.
+func championOf(ctx context.Context, from models, name, table string, features []string) (c *train.Champion, release func(), err error) {
+	release = func() {}
 	v, err := from.Version(ctx, name, champion)
 	if fault.Is(err, fault.NotFound) {
-		return nil, nil
+		return nil, release, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, release, err
 	}
-	c := &train.Champion{Version: v.ID, Number: v.Number, Threshold: v.Manifest.Threshold}
+	c = &train.Champion{Version: v.ID, Number: v.Number, Threshold: v.Manifest.Threshold}
 	if v.Lineage.Table == table {
 		c.Split = v.Lineage.Split
 	}
 	for _, view := range v.Lineage.Features {
 		if !slices.Contains(features, view) {
 			c.Why = "its features are defined otherwise now"
-			return c, nil
+			return c, release, nil
 		}
 	}
-	if c.Model, err = from.Load(ctx, v); err != nil {
+	m, let, err := from.Hold(ctx, v)
+	if err != nil {
 		if ctx.Err() != nil {
-			return nil, err
+			return nil, release, err
 		}
 		c.Why = err.Error()
+		return c, release, nil
 	}
-	return c, nil
+	c.Model = m
+	return c, let, nil
 }
 
 // judge gives the verdicts of gates on a candidate, and says in words what

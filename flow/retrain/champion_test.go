@@ -26,7 +26,9 @@ func (s shelf) Version(_ context.Context, name, ref string) (registry.Version, e
 	return *s.version, nil
 }
 
-func (s shelf) Load(context.Context, registry.Version) (model.Model, error) { return still{}, s.err }
+func (s shelf) Hold(context.Context, registry.Version) (model.Model, func(), error) {
+	return still{}, func() {}, s.err
+}
 
 type still struct{}
 
@@ -83,7 +85,7 @@ func TestFirstModelHasNoChampion(t *testing.T) {
 	if err != nil || !verdicts[0].Passed || basis != "" {
 		t.Errorf("%+v, %q, %v", verdicts, basis, err)
 	}
-	c, err := championOf(t.Context(), shelf{}, "fraud", "transactions", nil)
+	c, _, err := championOf(t.Context(), shelf{}, "fraud", "transactions", nil)
 	if c != nil || err != nil {
 		t.Errorf("%+v, %v", c, err)
 	}
@@ -102,7 +104,8 @@ func TestChampionIsHandedIn(t *testing.T) {
 		"a model that can not be loaded": {"transactions", "last 20% by at", "not what was stored", []string{"customers@1"}, broken},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := championOf(t.Context(), shelf{crowned(), c.err}, "fraud", c.table, c.features)
+			got, release, err := championOf(t.Context(), shelf{crowned(), c.err}, "fraud", c.table, c.features)
+			defer release()
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -49,9 +49,12 @@ func (p *pipeline) fit(ctx context.Context, s *spec.TrainStep, pr *work.Progress
 		return none, err
 	}
 	options.Progress = trainProgress(pr)
-	if options.Champion, err = championOf(ctx, p.Registry, s.Model, table.Name(), set.Lineage()); err != nil {
+	current, release, err := championOf(ctx, p.Registry, s.Model, table.Name(), set.Lineage())
+	defer release()
+	if err != nil {
 		return none, err
 	}
+	options.Champion = current
 	c, err := train.Run(ctx, in, *s, options)
 	if err != nil {
 		return none, err

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"github.com/leat-ai/leat/base/clock"
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
@@ -51,17 +53,19 @@ type Service struct {
 	layouts sync.Map // endpoint → *pathLayout
 }
 
+// pathLayout knows its path by the schema of its inputs: the path itself would
+// stay in memory with its models.
 type pathLayout struct {
-	path   *decide.Path
+	schema *arrow.Schema
 	layout *Layout
 }
 
 func (s *Service) layout(path *decide.Path) *Layout {
 	endpoint := path.Release().Endpoint
-	if l, ok := s.layouts.Load(endpoint); ok && l.(*pathLayout).path == path {
+	if l, ok := s.layouts.Load(endpoint); ok && l.(*pathLayout).schema == path.Schema() {
 		return l.(*pathLayout).layout
 	}
-	l := &pathLayout{path, NewLayout(path.Inputs(), path.Schema())}
+	l := &pathLayout{path.Schema(), NewLayout(path.Inputs(), path.Schema())}
 	s.layouts.Store(endpoint, l)
 	return l.layout
 }

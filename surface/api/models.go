@@ -114,10 +114,11 @@ func (a *API) onnx(ctx context.Context, name, ref string) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
-	m, err := a.services.Registry.Load(ctx, v)
+	m, release, err := a.services.Registry.Hold(ctx, v)
 	if err != nil {
 		return Document{}, err
 	}
+	defer release()
 	exporter, ok := m.(model.ONNXExporter)
 	if !ok {
 		return Document{}, fault.New(fault.Unsupported, "a model of the format %s has no ONNX form", v.Manifest.Format)

@@ -157,6 +157,7 @@ func (c *commands) upCommand() *cobra.Command {
 			o := c.serveOptions()
 			o.Listen, o.Auth, o.OTLP, o.Log = served.Listen, served.Auth, served.OTLP, c.Err
 			o.Retain, o.CertFile, o.KeyFile = served.Retain, served.CertFile, served.KeyFile
+			o.ModelMemory = served.ModelMemory
 			return c.up(cmd.Context(), o, apply)
 		})
 	f := cmd.Flags()
@@ -164,6 +165,7 @@ func (c *commands) upCommand() *cobra.Command {
 	f.StringVar(&served.Auth, "auth", "local", "local: no key, loopback only; keys: every request needs one")
 	f.StringVar(&served.OTLP, "otlp", os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), "collector of traces over gRPC, such as http://127.0.0.1:4317")
 	f.DurationVar(&served.Retain, "retain", 7*24*time.Hour, "how long old snapshots of tables stay")
+	f.TextVar(&served.ModelMemory, "model-memory", spec.Bytes(512<<20), "memory of models; endpoints that are not asked fall asleep beyond it")
 	f.StringVar(&served.CertFile, "tls-cert", "", "certificate file, for HTTPS")
 	f.StringVar(&served.KeyFile, "tls-key", "", "key file of the certificate")
 	f.BoolVar(&apply, "apply", true, "apply the project's files first")

@@ -72,7 +72,10 @@ func (o only) Release(context.Context, string) (deploy.Release, error) { return 
 func (o only) Version(context.Context, string, string) (registry.Version, error) {
 	return registry.Version{Model: "adder", Number: 1, ID: "v1"}, nil
 }
-func (o only) Load(context.Context, registry.Version) (model.Model, error) { return o.model, nil }
+func (o only) Hold(context.Context, registry.Version) (model.Model, func(), error) {
+	return o.model, func() {}, nil
+}
+func (o only) Full() bool { return false }
 
 var scorer = identity.Principal{Name: "app", Grants: []string{"score:sum"}}
 
