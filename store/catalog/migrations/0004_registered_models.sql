@@ -60,7 +60,8 @@ CREATE TABLE model_renames (
     PRIMARY KEY (old, current)
 );
 
--- Events are a JSON array; the secret is sealed where the server has a key.
+-- Events are a JSON array. The secret is what deliveries are signed with, and is
+-- never told again; who can read the catalog can read it.
 CREATE TABLE webhooks (
     id          TEXT   NOT NULL PRIMARY KEY,
     name        TEXT   NOT NULL,
