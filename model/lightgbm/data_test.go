@@ -173,19 +173,5 @@ func TestLeavesOfLightGBM(t *testing.T) {
 	m := load(t, "model-leaves/lg_breast_cancer.txt.gz")
 	in := batch(t, m, numbers(t, "model-leaves/lg_breast_cancer_data.txt"))
 	defer in.Release()
-	want := numbers(t, "model-leaves/lg_breast_cancer_data_pred_leaves.txt")
-	got, err := m.Leaves(context.Background(), in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for row := range want {
-		if len(want[row]) != len(got) {
-			t.Fatalf("%d trees, not %d", len(got), len(want[row]))
-		}
-		for k := range got {
-			if int(want[row][k]) != int(got[k][row]) {
-				t.Fatalf("row %d reaches leaf %d of tree %d, not %v", row, got[k][row], k, want[row][k])
-			}
-		}
-	}
+	sameLeaves(t, m, in, numbers(t, "model-leaves/lg_breast_cancer_data_pred_leaves.txt"))
 }

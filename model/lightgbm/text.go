@@ -99,6 +99,16 @@ func parseFloat(s string) (float64, error) {
 	return v, err
 }
 
+// parseThreshold reads a number that may also be infinite: LightGBM parts the
+// missing values from all others by that.
+func parseThreshold(s string) (float64, error) {
+	v, err := strconv.ParseFloat(s, 64)
+	if math.IsNaN(v) {
+		err = strconv.ErrSyntax
+	}
+	return v, err
+}
+
 // parseGain reads a number that only tells how good a split was.
 func parseGain(s string) (float64, error) {
 	v, err := strconv.ParseFloat(s, 64)

@@ -104,7 +104,7 @@ func (t *rawTree) parseSplits(f *treeFields) *fault.Error {
 	if t.feature, err = parseList("split_feature", f.feature, n, parseInt); err != nil {
 		return err
 	}
-	if t.threshold, err = parseList("threshold", f.threshold, n, parseFloat); err != nil {
+	if t.threshold, err = parseList("threshold", f.threshold, n, parseThreshold); err != nil {
 		return err
 	}
 	if t.left, err = parseList("left_child", f.left, n, parseInt); err != nil {
