@@ -12,6 +12,7 @@ import (
 	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/flow/registry"
 	"github.com/leat-ai/leat/model"
+	"github.com/leat-ai/leat/model/batching"
 )
 
 // Compile binds a release: models loaded and verified, features compiled,
@@ -99,7 +100,7 @@ func (p *Path) loadVariants(ctx context.Context) error {
 			return err
 		}
 		s := m.Signature()
-		p.variants = append(p.variants, variant{arm.Name, arm.Weight, v, m, release, s, &shape{schema: frame.SchemaOf(columnsOf(s.Outputs))}})
+		p.variants = append(p.variants, variant{arm.Name, arm.Weight, v, batching.Wrap(m), release, s, &shape{schema: frame.SchemaOf(columnsOf(s.Outputs))}})
 	}
 	return nil
 }

@@ -94,6 +94,19 @@ type Sizer interface {
 	Size() int64
 }
 
+// Batcher is a Model that takes about as long for a few rows as for one, as a
+// program behind a pipe or another server does. Requests that arrive while it
+// is busy then go together (package batching).
+type Batcher interface {
+	Batching() Batching
+}
+
+// Batching says how small calls of a Batcher go together.
+type Batching struct {
+	Calls int // how many calls of Predict it works on at a time
+	Rows  int // the most rows that go together in one
+}
+
 // Native is a Model that can answer in the columns of the library that it came
 // from, next to those of its signature: the library's own output names, and
 // prediction0, prediction1, … where it has none; labels stand before
