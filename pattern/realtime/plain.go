@@ -315,8 +315,14 @@ func (c *plainColumn) data(t frame.Type) *array.Data {
 	switch t {
 	case frame.Double:
 		buffers[1] = memory.NewBufferBytes(arrow.Float64Traits.CastToBytes(c.floats))
-	case frame.Int:
+	case frame.Int, frame.Timestamp:
 		buffers[1] = memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(c.ints))
+	case frame.Date:
+		days := make([]int32, len(c.ints))
+		for i, day := range c.ints {
+			days[i] = int32(day)
+		}
+		buffers[1] = memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(days))
 	case frame.Bool:
 		bits, _ := bitmap(c.bools)
 		buffers[1] = bits

@@ -178,11 +178,16 @@ func (l *Layout) readSingle(body []byte) (Rows, bool) {
 		l.singles.Put(s)
 		return Rows{}, false
 	}
+	return s.rows(l), true
+}
+
+// rows are the row as it is filled.
+func (s *single) rows(l *Layout) Rows {
 	batch := s.batch
 	if batch == nil {
 		batch = array.NewRecordBatch(l.schema, s.arrays, 1)
 	}
-	return Rows{batch, l, s}, true
+	return Rows{batch, l, s}
 }
 
 // forget lets go of the texts of a row that was not read to its end.
