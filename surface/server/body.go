@@ -55,14 +55,20 @@ func unhurried(next http.Handler) http.Handler {
 }
 
 // bounded refuses a body that says it is too large, and cuts off one that is.
-func bounded(next http.Handler, limit int64) http.Handler {
-	cut := http.MaxBytesHandler(next, limit)
+func (s *Server) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		limit := s.config.MaxBody
+		if r.ContentLength > limit || r.ContentLength < 0 { // only then does it matter which route it is
+			_, pattern := s.mux.Handler(r)
+			limit = max(limit, s.large[pattern])
+		}
 		if r.ContentLength > limit {
 			WriteProblem(w, &http.MaxBytesError{Limit: limit})
 			return
 		}
-		cut.ServeHTTP(w, r)
+		cut := *r
+		cut.Body = http.MaxBytesReader(w, r.Body, limit)
+		next.ServeHTTP(w, &cut)
 	})
 }
 

@@ -105,6 +105,7 @@ type Server struct {
 	tel      *telemetry.Telemetry
 	mux      *http.ServeMux
 	routes   []Route
+	large    map[string]int64 // by pattern, bytes of a body where a route takes more than others
 	http     *http.Server
 	listener net.Listener
 	requests telemetry.Counter
@@ -117,7 +118,7 @@ func New(c Config, keys Authenticator, tel *telemetry.Telemetry) (*Server, error
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: c.withDefaults(), keys: keys, tel: tel, mux: http.NewServeMux(), done: make(chan struct{})}
+	s := &Server{config: c.withDefaults(), keys: keys, tel: tel, mux: http.NewServeMux(), large: map[string]int64{}, done: make(chan struct{})}
 	s.mux.HandleFunc(everythingElse, s.nowhere)
 	s.requests = tel.Counter("leat_http_requests_total", "Requests by status class.", "class")
 	s.http = &http.Server{
@@ -155,6 +156,14 @@ func (s *Server) HandleAs(pattern string, h http.Handler, refuse func(http.Respo
 	s.mux.Handle(pattern, s.authenticated(h, refuse))
 }
 
+// HandleLarge is Handle for a route that takes bodies of up to limit bytes,
+// more than the others do. Its handler reads them as a stream, and bounds the
+// time of that itself.
+func (s *Server) HandleLarge(pattern string, limit int64, h http.Handler) {
+	s.large[pattern] = limit
+	s.Handle(pattern, h)
+}
+
 // HandleOpen registers a route that anybody may call: health, and nothing
 // that tells of data.
 func (s *Server) HandleOpen(pattern string, h http.Handler) {
@@ -164,7 +173,7 @@ func (s *Server) HandleOpen(pattern string, h http.Handler) {
 
 // Handler is the whole server as a handler, for tests and in-process clients.
 func (s *Server) Handler() http.Handler {
-	return s.guarded(s.counted(s.traced(bounded(unhurried(s.mux), s.config.MaxBody))))
+	return s.guarded(s.counted(s.traced(s.bounded(unhurried(s.mux)))))
 }
 
 // Start listens, and serves until Stop. It returns once connections are
