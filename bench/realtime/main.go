@@ -22,6 +22,7 @@ import (
 	"github.com/leat-ai/leat/bench/internal/binary"
 	"github.com/leat-ai/leat/bench/internal/duel"
 	"github.com/leat-ai/leat/bench/internal/fixture"
+	"github.com/leat-ai/leat/bench/internal/load"
 	"github.com/leat-ai/leat/bench/internal/result"
 )
 
@@ -69,7 +70,7 @@ func run(ctx context.Context, s size) error {
 	}
 	defer server.Stop()
 	rows := bodies(s)
-	ours, err := newTarget("leat", server.URL+"/v1/endpoints/"+fixture.Endpoint+"/score", rows)
+	ours, err := load.New("leat", server.URL+"/v1/endpoints/"+fixture.Endpoint+"/score", rows)
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func run(ctx context.Context, s size) error {
 	}
 	defer stop()
 	d.barePID = pid
-	if d.bare, err = newTarget("bare handler", url+"/", rows); err != nil {
+	if d.bare, err = load.New("bare handler", url+"/", rows); err != nil {
 		return err
 	}
 	if s.alone {
@@ -92,10 +93,10 @@ func run(ctx context.Context, s size) error {
 	}
 	defer p.stop()
 	d.theirsPID = p.cmd.Process.Pid
-	if d.theirs, err = newTarget("FastAPI, tuned", p.url+"/tuned", rows); err != nil {
+	if d.theirs, err = load.New("FastAPI, tuned", p.url+"/tuned", rows); err != nil {
 		return err
 	}
-	if d.plain, err = newTarget("FastAPI, plain", p.url+"/plain", rows); err != nil {
+	if d.plain, err = load.New("FastAPI, plain", p.url+"/plain", rows); err != nil {
 		return err
 	}
 	if err := d.measure(ctx); err != nil {
@@ -113,7 +114,7 @@ func (d *contest) single(ctx context.Context) error {
 	for range d.rounds {
 		rate := 0.0
 		for _, side := range []struct {
-			t   *target
+			t   *load.Target
 			pid int
 			cpu *[]float64
 		}{{d.ours, d.oursPID, &d.oursCPU}, {d.bare, d.barePID, &d.bareCPU}} {
@@ -124,13 +125,13 @@ func (d *contest) single(ctx context.Context) error {
 			if rate == 0 {
 				rate = 0.5 / seconds
 			}
-			took, err := side.t.open(rate, d.connections, d.duration())
+			took, err := side.t.Open(rate, d.connections, d.duration())
 			if err != nil {
 				return err
 			}
 			q, cpu := quantilesOf(took), *side.cpu
 			fmt.Printf("%-12s %6.0f answers/s, %5.1f µs of processor each; at %.0f/s p50 %.2f ms, p95 %.2f ms, p99 %.2f ms\n",
-				side.t.name, 1/seconds, 1e6*cpu[len(cpu)-1], rate, q.p50, q.p95, q.p99)
+				side.t.Name, 1/seconds, 1e6*cpu[len(cpu)-1], rate, q.p50, q.p95, q.p99)
 		}
 	}
 	return nil
@@ -159,7 +160,7 @@ func bodies(s size) [][]byte {
 // contest is the two servers in turns.
 type contest struct {
 	size
-	ours, theirs, plain, bare   *target
+	ours, theirs, plain, bare   *load.Target
 	oursPID, theirsPID, barePID int
 
 	peak, peakPlain, peakBare duel.Result // seconds per answer, closed loop
@@ -180,8 +181,8 @@ func (d *contest) measure(ctx context.Context) error {
 		return err
 	}
 	warm := d.duration() / 4
-	for _, t := range []*target{d.ours, d.theirs, d.plain} {
-		if _, err := t.closed(ctx, d.connections, warm); err != nil {
+	for _, t := range []*load.Target{d.ours, d.theirs, d.plain} {
+		if _, err := t.Closed(ctx, d.connections, warm); err != nil {
 			return err
 		}
 	}
@@ -215,27 +216,27 @@ func (d *contest) measure(ctx context.Context) error {
 	return nil
 }
 
-func (d *contest) closed(ctx context.Context, t *target, pid int, used *[]float64) (float64, error) {
-	before := cpu(pid)
-	rate, err := t.closed(ctx, d.connections, d.duration())
+func (d *contest) closed(ctx context.Context, t *load.Target, pid int, used *[]float64) (float64, error) {
+	before := load.CPU(pid)
+	rate, err := t.Closed(ctx, d.connections, d.duration())
 	if err != nil {
 		return 0, err
 	}
-	*used = append(*used, (cpu(pid)-before).Seconds()/(rate*d.seconds))
+	*used = append(*used, (load.CPU(pid)-before).Seconds()/(rate*d.seconds))
 	return 1 / rate, nil
 }
 
 // halves measures latency at half of the peak.
 func (d *contest) halves() error {
 	for _, turn := range []struct {
-		t    *target
+		t    *load.Target
 		rate float64
 		to   *[]quantiles
 	}{
 		{d.ours, d.oursPeak / 2, &d.oursOpen}, {d.theirs, d.theirsPeak / 2, &d.theirsOpen},
 		{d.ours, d.theirsPeak / 2, &d.oursAtPeer}, {d.bare, d.oursPeak / 2, &d.bareOpen},
 	} {
-		took, err := turn.t.open(turn.rate, d.connections, d.duration())
+		took, err := turn.t.Open(turn.rate, d.connections, d.duration())
 		if err != nil {
 			return err
 		}
@@ -255,17 +256,17 @@ func quantilesOf(took []time.Duration) quantiles {
 // equal asks every side with every row and compares the scores.
 func (d *contest) equal() error {
 	ours := make([]float64, d.bodies)
-	if err := d.ours.scores(ours); err != nil {
+	if err := scores(d.ours, ours); err != nil {
 		return err
 	}
-	for _, t := range []*target{d.theirs, d.plain} {
+	for _, t := range []*load.Target{d.theirs, d.plain} {
 		theirs := make([]float64, d.bodies)
-		if err := t.scores(theirs); err != nil {
+		if err := scores(t, theirs); err != nil {
 			return err
 		}
 		for i := range ours {
 			if !(math.Abs(ours[i]-theirs[i]) <= tolerance) {
-				return fmt.Errorf("row %d: leat says %v, %s %v", i, ours[i], t.name, theirs[i])
+				return fmt.Errorf("row %d: leat says %v, %s %v", i, ours[i], t.Name, theirs[i])
 			}
 		}
 	}
@@ -273,25 +274,17 @@ func (d *contest) equal() error {
 	return nil
 }
 
-func (t *target) scores(into []float64) error {
-	c, err := t.dial()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	var body bytes.Buffer
-	for i := range into {
-		if err := c.ask(t.requests[i], &body); err != nil {
+// scores asks with every row.
+func scores(t *load.Target, into []float64) error {
+	return t.Each(func(i int, answer []byte) error {
+		var a struct{ Decisions []struct{ Score *float64 } }
+		if err := json.Unmarshal(answer, &a); err != nil {
 			return err
 		}
-		var answer struct{ Decisions []struct{ Score *float64 } }
-		if err := json.Unmarshal(body.Bytes(), &answer); err != nil {
-			return err
+		if len(a.Decisions) != 1 || a.Decisions[0].Score == nil {
+			return fmt.Errorf("%s answered %s", t.Name, answer)
 		}
-		if len(answer.Decisions) != 1 || answer.Decisions[0].Score == nil {
-			return fmt.Errorf("%s answered %s", t.name, body.Bytes())
-		}
-		into[i] = *answer.Decisions[0].Score
-	}
-	return nil
+		into[i] = *a.Decisions[0].Score
+		return nil
+	})
 }

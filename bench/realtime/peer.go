@@ -8,9 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/leat-ai/leat/bench/internal/load"
 )
 
 // peer is FastAPI under uvicorn with a worker for each core.
@@ -27,7 +28,7 @@ func startPeer(ctx context.Context, model string, workers int) (*peer, error) {
 	if python == "" {
 		python = "python3"
 	}
-	port, err := freePort()
+	port, err := load.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -56,47 +57,4 @@ func startPeer(ctx context.Context, model string, workers int) (*peer, error) {
 func (p *peer) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	_ = p.cmd.Wait()
-}
-
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
-}
-
-// clock is the kernel's unit of processor time, 1/100 s on Linux.
-const clock = 10 * time.Millisecond
-
-// cpu is the processor time that a process and its children have used.
-func cpu(pid int) time.Duration {
-	total := cpuOf(pid)
-	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	for _, path := range tasks {
-		text, _ := os.ReadFile(path)
-		for _, child := range strings.Fields(string(text)) {
-			if id, err := strconv.Atoi(child); err == nil {
-				total += cpu(id)
-			}
-		}
-	}
-	return total
-}
-
-func cpuOf(pid int) time.Duration {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(text), ") ") // the name may have spaces
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * clock
 }

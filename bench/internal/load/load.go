@@ -1,4 +1,7 @@
-package main
+// Package load asks HTTP servers with bytes that are ready, on the cores that it
+// measures: as fast as answers come (Closed), or at moments drawn in advance
+// (Open). It also tells what processor time a server took.
+package load
 
 import (
 	"bufio"
@@ -17,20 +20,21 @@ import (
 	"unsafe"
 )
 
-// target is a server under load. Its requests are written once, because the
+// Target is a server under load. Its requests are written once, because the
 // load generator runs on the cores that it measures.
-type target struct {
-	name     string
+type Target struct {
+	Name     string
 	host     string
 	requests [][]byte
 }
 
-func newTarget(name, address string, bodies [][]byte) (*target, error) {
+// New returns the target at an address that is asked with JSON bodies.
+func New(name, address string, bodies [][]byte) (*Target, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, err
 	}
-	t := &target{name: name, host: u.Host}
+	t := &Target{Name: name, host: u.Host}
 	for _, body := range bodies {
 		var b bytes.Buffer
 		fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", u.Path, u.Host, len(body))
@@ -46,7 +50,7 @@ type conn struct {
 	in *bufio.Reader
 }
 
-func (t *target) dial() (*conn, error) {
+func (t *Target) dial() (*conn, error) {
 	c, err := net.Dial("tcp", t.host)
 	if err != nil {
 		return nil, err
@@ -79,6 +83,25 @@ func (c *conn) ask(request []byte, body *bytes.Buffer) error {
 	return err
 }
 
+// Each asks with every request in turn, and calls f with each answer.
+func (t *Target) Each(f func(i int, answer []byte) error) error {
+	c, err := t.dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	var body bytes.Buffer
+	for i, request := range t.requests {
+		if err := c.ask(request, &body); err != nil {
+			return fmt.Errorf("%s: %w", t.Name, err)
+		}
+		if err := f(i, body.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // length reads the headers and returns the Content-Length.
 func (c *conn) length() (int, error) {
 	length := -1
@@ -102,9 +125,9 @@ func (c *conn) length() (int, error) {
 	}
 }
 
-// closed asks over n connections, each as soon as it has its answer, and
+// Closed asks over n connections, each as soon as it has its answer, and
 // returns the answers per second.
-func (t *target) closed(ctx context.Context, n int, duration time.Duration) (float64, error) {
+func (t *Target) Closed(ctx context.Context, n int, duration time.Duration) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()
 	counts, failures := make([]int, n), make(chan error, n)
@@ -130,7 +153,7 @@ func (t *target) closed(ctx context.Context, n int, duration time.Duration) (flo
 	seconds := time.Since(start).Seconds()
 	select {
 	case err := <-failures:
-		return 0, fmt.Errorf("%s: %w", t.name, err)
+		return 0, fmt.Errorf("%s: %w", t.Name, err)
 	default:
 	}
 	total := 0
@@ -143,10 +166,10 @@ func (t *target) closed(ctx context.Context, n int, duration time.Duration) (flo
 // tick is how finely the open loop keeps time.
 const tick = 100 * time.Microsecond
 
-// open sends requests at moments drawn in advance (Poisson), whether or not
+// Open sends requests at moments drawn in advance (Poisson), whether or not
 // earlier ones are answered, and returns each one's time from the moment that
 // it was due: waiting for a free connection counts.
-func (t *target) open(rate float64, n int, duration time.Duration) ([]time.Duration, error) {
+func (t *Target) Open(rate float64, n int, duration time.Duration) ([]time.Duration, error) {
 	random := rand.New(rand.NewPCG(1, uint64(rate)))
 	var dues []time.Duration
 	for at := 0.0; at < duration.Seconds(); at += random.ExpFloat64() / rate {
@@ -180,7 +203,7 @@ func (t *target) open(rate float64, n int, duration time.Duration) ([]time.Durat
 	group.Wait()
 	select {
 	case err := <-failures:
-		return nil, fmt.Errorf("%s: %w", t.name, err)
+		return nil, fmt.Errorf("%s: %w", t.Name, err)
 	default:
 		return took, nil
 	}
