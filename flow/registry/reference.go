@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"io/fs"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -10,22 +11,29 @@ import (
 )
 
 // Reference is the format of versions that are kept but cannot be executed
-// here: they are listed, have aliases and lineage, and can be downloaded.
+// here: they are listed, have aliases and lineage, and can be downloaded. One
+// without a folder is an address alone, of something that Leat cannot read.
 const Reference = "reference"
 
 // maxFolder bounds the files of a folder.
 const maxFolder = 10_000
 
-func checkFolder(folder map[string]blob.Digest) error {
+// File is a file whose content lies in the blob store.
+type File struct {
+	Digest blob.Digest `json:"digest"`
+	Bytes  int64       `json:"bytes"`
+}
+
+func checkFolder(folder map[string]File) error {
 	var l fault.List
 	if len(folder) > maxFolder {
 		return fault.New(fault.TooLarge, "the folder has %d files; a version has at most %d", len(folder), maxFolder)
 	}
-	for name, d := range folder {
+	for name, f := range folder {
 		if !fs.ValidPath(name) || name == "." {
 			l.Add(fault.New(fault.Invalid, "%q cannot be the name of a model's file", name))
 		}
-		if _, err := blob.ParseDigest(string(d)); err != nil {
+		if _, err := blob.ParseDigest(string(f.Digest)); err != nil {
 			l.Add(err)
 		}
 	}
@@ -34,8 +42,8 @@ func checkFolder(folder map[string]blob.Digest) error {
 
 func checkReference(n NewVersion) error {
 	switch {
-	case len(n.Folder) == 0:
-		return fault.New(fault.Invalid, "a version of the format %s needs a folder", Reference)
+	case len(n.Folder) == 0 && n.Lineage.Source == "":
+		return fault.New(fault.Invalid, "a version of the format %s needs a folder, or the address of one", Reference)
 	case len(n.Files) > 0 || n.Unservable == "":
 		return fault.New(fault.Invalid, "a version of the format %s has no files but its folder, and says why it cannot be served", Reference)
 	}
@@ -54,8 +62,8 @@ func (r *Registry) putFolder(ctx context.Context, n NewVersion, v *Version) erro
 		return nil
 	}
 	if n.Format == Reference {
-		for name, d := range n.Folder {
-			v.Manifest.Files[name] = string(d)
+		for name, f := range n.Folder {
+			v.Manifest.Files[name] = string(f.Digest)
 		}
 	}
 	text, err := json.Marshal(n.Folder) // in the order of names
@@ -71,8 +79,8 @@ func (r *Registry) putFolder(ctx context.Context, n NewVersion, v *Version) erro
 const maxListing = 16 << 20
 
 // Folder returns the files that a version was made of, by name; none where it
-// was made here. Their bytes are read by Blob.
-func (r *Registry) Folder(ctx context.Context, v Version) (map[string]blob.Digest, error) {
+// was made here. Open reads them.
+func (r *Registry) Folder(ctx context.Context, v Version) (map[string]File, error) {
 	if v.Folder == "" {
 		return nil, nil
 	}
@@ -80,6 +88,11 @@ func (r *Registry) Folder(ctx context.Context, v Version) (map[string]blob.Diges
 	if err != nil {
 		return nil, fault.Wrap(err, fault.KindOf(err), "the folder of version %d of model %s", v.Number, v.Model)
 	}
-	var folder map[string]blob.Digest
+	var folder map[string]File
 	return folder, fault.Wrap(json.Unmarshal(text, &folder), fault.Corrupt, "the folder of version %d of model %s", v.Number, v.Model)
+}
+
+// Open reads a file of a folder, checking it on the way.
+func (r *Registry) Open(ctx context.Context, f File) (io.ReadCloser, error) {
+	return r.blobs.Open(ctx, f.Digest)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,7 @@ import (
 type Blobs interface {
 	PutBytes(ctx context.Context, content []byte) (blob.Digest, error)
 	ReadAll(ctx context.Context, d blob.Digest, limit int64) ([]byte, error)
+	Open(ctx context.Context, d blob.Digest) (io.ReadCloser, error)
 }
 
 // Registry keeps model versions. It is safe for many goroutines, and for many
@@ -60,7 +62,7 @@ type NewVersion struct {
 	// blob store already, by name. It is kept beside the version and does not
 	// decide what that answers. A version of the format Reference has nothing
 	// else.
-	Folder map[string]blob.Digest
+	Folder map[string]File
 	// Unservable says why a version of the format Reference cannot be served.
 	Unservable string
 	Notes      Notes // what may change later, as it is at first

@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -226,6 +227,9 @@ func (h *Hooks) Test(ctx context.Context, id string, e Event) (Answer, error) {
 	}
 	if e == "" {
 		e = k.Events[0]
+	}
+	if !slices.Contains(Events(), e) {
+		return Answer{}, fault.New(fault.Invalid, "no event is called %.80q", e)
 	}
 	text, err := payloadOf(e, example(h.Clock.Now()))
 	if err != nil {

@@ -153,14 +153,16 @@ func (h *Hooks) List(ctx context.Context) (hooks []Hook, err error) {
 
 // Update changes a hook by a function of what it is; the secret that the
 // function sees is the one that is kept.
-func (h *Hooks) Update(ctx context.Context, id string, change func(*NewHook)) (hook Hook, err error) {
+func (h *Hooks) Update(ctx context.Context, id string, change func(*NewHook) error) (hook Hook, err error) {
 	err = h.DB.Write(ctx, func(tx catalog.Tx) error {
 		k, err := find(ctx, tx, id)
 		if err != nil {
 			return err
 		}
 		n := NewHook{Name: k.Name, Description: k.Description, URL: k.URL, Events: k.Events, Active: k.Active, Secret: k.secret}
-		change(&n)
+		if err := change(&n); err != nil {
+			return err
+		}
 		if err := h.check(n); err != nil {
 			return err
 		}
