@@ -52,20 +52,24 @@ const (
 	asKnownCode                // the position in the categories of pandas
 )
 
-func newBuilder(h *header, lists []*categories) *builder {
+func newBuilder(h *header, lists []*categories) (*builder, error) {
 	b := &builder{
 		features: make([]feature, h.features), columns: make([]column, h.features),
 		gains: make([]float64, h.features), extra: map[columnKey]int{},
 	}
-	names := h.names
+	names, seen := h.names, make(map[string]bool, h.features)
 	for i := range b.features {
 		b.features[i] = feature{name: strings.Clone(names.next()), categories: lists[i]} // the text is not kept alive
+		if seen[b.features[i].name] {
+			return nil, invalid("two features are called %q", b.features[i].name).At(File)
+		}
+		seen[b.features[i].name] = true
 		b.columns[i].feature = i
 		if lists[i] != nil {
 			b.columns[i].reading, b.columns[i].used = asKnownCode, true
 		}
 	}
-	return b
+	return b, nil
 }
 
 // column returns the column of the encoder that reads a feature in a way.
@@ -126,13 +130,13 @@ func child(order []int32, at int32) int {
 // the splits are a tree is left to model/tree; it is checked here otherwise.
 func (t *rawTree) order() ([]int32, *fault.Error) {
 	sorted := true
-	for i := range t.left {
+	for i := range t.leaves - 1 {
 		sorted = sorted && (t.left[i] < 0 || int(t.left[i]) > i) && (t.right[i] < 0 || int(t.right[i]) > i)
 	}
 	if sorted {
 		return nil, nil
 	}
-	order := make([]int32, len(t.left))
+	order := make([]int32, t.leaves-1)
 	for i := range order {
 		order[i] = -1
 	}
@@ -171,7 +175,7 @@ func (b *builder) split(raw *rawTree, i int, s *tree.Split) *fault.Error {
 	if missing > missingNaN {
 		return invalid("split %d has the unknown decision_type %d", i, kind)
 	}
-	if raw.gain != nil {
+	if len(raw.gain) > 0 {
 		b.gains[f] += max(0, raw.gain[i])
 	}
 	if kind&categoricalBit != 0 {

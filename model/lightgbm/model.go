@@ -53,19 +53,21 @@ func Parse(text string) (*Model, error) {
 		return nil, err
 	}
 	given, assigned := assign(lists, h, t)
-	b := newBuilder(h, given)
-	sizes := h.sizes
+	b, err := newBuilder(h, given)
+	if err != nil {
+		return nil, err
+	}
+	var raw rawTree
 	err = readTrees(l, h, func(number int, text string) error {
-		raw, err := parseTree(text)
+		err := raw.parse(text)
 		if err == nil {
-			err = b.add(raw, number%h.outputs)
+			err = b.add(&raw, number%h.outputs)
 		}
 		if err != nil {
 			return err.At("tree %d", number)
 		}
 		return nil
 	})
-	h.sizes = sizes
 	if err != nil {
 		return nil, err
 	}

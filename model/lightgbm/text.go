@@ -2,6 +2,7 @@ package lightgbm
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,13 +57,14 @@ type number interface {
 	~int32 | ~uint8 | ~uint32 | ~float64
 }
 
-// parseList reads exactly count numbers from the value of a key.
-func parseList[T number](key, value string, count int, parse func(string) (T, error)) ([]T, *fault.Error) {
+// parseList reads exactly count numbers from the value of a key. It writes them
+// over room where that has room for them.
+func parseList[T number](room []T, key, value string, count int, parse func(string) (T, error)) ([]T, *fault.Error) {
 	rest := tokens(value)
 	if n := rest.count(); n != count {
 		return nil, corrupt("%s has %d numbers where the tree needs %d", key, n, count)
 	}
-	list := make([]T, count)
+	list := slices.Grow(room[:0], count)[:count]
 	for i := range list {
 		word := rest.next()
 		v, err := parse(word)

@@ -1,6 +1,7 @@
 package lightgbm
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,7 +19,8 @@ const (
 	missingNaN  = 2 // NaN is missing
 )
 
-// rawTree is a tree as its text says it, sizes checked, indices not.
+// rawTree is a tree as its text says it, sizes checked, indices not. It is used
+// for one tree after another; only value and linear are made anew for each.
 type rawTree struct {
 	leaves    int
 	feature   []int32
@@ -53,13 +55,6 @@ type treeFields struct {
 
 func splitFields(text string) *treeFields {
 	f := &treeFields{}
-	known := map[string]*string{
-		"num_leaves": &f.leaves, "num_cat": &f.sets, "is_linear": &f.linear,
-		"split_feature": &f.feature, "split_gain": &f.gain, "threshold": &f.threshold,
-		"decision_type": &f.kind, "left_child": &f.left, "right_child": &f.right, "leaf_value": &f.value,
-		"cat_boundaries": &f.boundaries, "cat_threshold": &f.words,
-		"leaf_const": &f.constant, "num_features": &f.count, "leaf_features": &f.leafFeatures, "leaf_coeff": &f.coefficients,
-	}
 	l := lines{text: text}
 	for {
 		line, ok := l.next()
@@ -67,59 +62,98 @@ func splitFields(text string) *treeFields {
 			return f
 		}
 		key, value, _ := strings.Cut(line, "=")
-		if to := known[key]; to != nil {
+		if to := f.of(key); to != nil {
 			*to = value
 		}
 	}
 }
 
-// parseTree reads the text of one tree. Memory is only taken for numbers that
-// are there.
-func parseTree(text string) (*rawTree, *fault.Error) {
+// of returns where the value of a key belongs, or nil.
+func (f *treeFields) of(key string) *string {
+	switch key {
+	case "num_leaves":
+		return &f.leaves
+	case "num_cat":
+		return &f.sets
+	case "is_linear":
+		return &f.linear
+	case "split_feature":
+		return &f.feature
+	case "split_gain":
+		return &f.gain
+	case "threshold":
+		return &f.threshold
+	case "decision_type":
+		return &f.kind
+	case "left_child":
+		return &f.left
+	case "right_child":
+		return &f.right
+	case "leaf_value":
+		return &f.value
+	case "cat_boundaries":
+		return &f.boundaries
+	case "cat_threshold":
+		return &f.words
+	case "leaf_const":
+		return &f.constant
+	case "num_features":
+		return &f.count
+	case "leaf_features":
+		return &f.leafFeatures
+	case "leaf_coeff":
+		return &f.coefficients
+	}
+	return nil
+}
+
+// parse reads the text of one tree. Memory is only taken for numbers that are
+// there.
+func (t *rawTree) parse(text string) *fault.Error {
 	f := splitFields(text)
-	t := &rawTree{}
 	var err *fault.Error
 	if t.leaves, err = count("num_leaves", f.leaves, 1); err != nil {
-		return nil, err
+		return err
 	}
-	if t.value, err = parseList("leaf_value", f.value, t.leaves, parseFloat); err != nil {
-		return nil, err
+	if t.value, err = parseList(nil, "leaf_value", f.value, t.leaves, parseFloat); err != nil {
+		return err
 	}
 	if t.leaves > 1 {
 		if err = t.parseSplits(f); err != nil {
-			return nil, err
+			return err
 		}
 	}
+	t.linear = nil
 	if strings.TrimSpace(f.linear) == "1" {
-		if t.linear, err = parseLinear(f, t.leaves); err != nil {
-			return nil, err
-		}
+		t.linear, err = parseLinear(f, t.leaves)
 	}
-	return t, nil
+	return err
 }
 
 func (t *rawTree) parseSplits(f *treeFields) *fault.Error {
 	n := t.leaves - 1
 	var err *fault.Error
-	if t.feature, err = parseList("split_feature", f.feature, n, parseInt); err != nil {
+	if t.feature, err = parseList(t.feature, "split_feature", f.feature, n, parseInt); err != nil {
 		return err
 	}
-	if t.threshold, err = parseList("threshold", f.threshold, n, parseThreshold); err != nil {
+	if t.threshold, err = parseList(t.threshold, "threshold", f.threshold, n, parseThreshold); err != nil {
 		return err
 	}
-	if t.left, err = parseList("left_child", f.left, n, parseInt); err != nil {
+	if t.left, err = parseList(t.left, "left_child", f.left, n, parseInt); err != nil {
 		return err
 	}
-	if t.right, err = parseList("right_child", f.right, n, parseInt); err != nil {
+	if t.right, err = parseList(t.right, "right_child", f.right, n, parseInt); err != nil {
 		return err
 	}
 	if f.kind == "" { // as LightGBM: numbers without missing values
-		t.kind = make([]uint8, n)
-	} else if t.kind, err = parseList("decision_type", f.kind, n, parseByte); err != nil {
+		t.kind = slices.Grow(t.kind[:0], n)[:n]
+		clear(t.kind)
+	} else if t.kind, err = parseList(t.kind, "decision_type", f.kind, n, parseByte); err != nil {
 		return err
 	}
+	t.gain = t.gain[:0]
 	if f.gain != "" {
-		if t.gain, err = parseList("split_gain", f.gain, n, parseGain); err != nil {
+		if t.gain, err = parseList(t.gain, "split_gain", f.gain, n, parseGain); err != nil {
 			return err
 		}
 	}
@@ -127,6 +161,7 @@ func (t *rawTree) parseSplits(f *treeFields) *fault.Error {
 }
 
 func (t *rawTree) parseSets(f *treeFields) *fault.Error {
+	t.boundaries, t.words = t.boundaries[:0], t.words[:0]
 	if f.sets == "" {
 		return nil
 	}
@@ -134,10 +169,10 @@ func (t *rawTree) parseSets(f *treeFields) *fault.Error {
 	if err != nil || n == 0 {
 		return err
 	}
-	if t.boundaries, err = parseList("cat_boundaries", f.boundaries, n+1, parseInt); err != nil {
+	if t.boundaries, err = parseList(t.boundaries, "cat_boundaries", f.boundaries, n+1, parseInt); err != nil {
 		return err
 	}
-	if t.words, err = parseList("cat_threshold", f.words, tokens(f.words).count(), parseWord); err != nil {
+	if t.words, err = parseList(t.words, "cat_threshold", f.words, tokens(f.words).count(), parseWord); err != nil {
 		return err
 	}
 	before := int32(0)
@@ -153,17 +188,17 @@ func (t *rawTree) parseSets(f *treeFields) *fault.Error {
 func parseLinear(f *treeFields, leaves int) (*rawLinear, *fault.Error) {
 	l := &rawLinear{}
 	var err *fault.Error
-	if l.constant, err = parseList("leaf_const", f.constant, leaves, parseFloat); err != nil {
+	if l.constant, err = parseList(nil, "leaf_const", f.constant, leaves, parseFloat); err != nil {
 		return nil, err
 	}
-	if l.count, err = parseList("num_features", f.count, leaves, parseInt); err != nil {
+	if l.count, err = parseList(nil, "num_features", f.count, leaves, parseInt); err != nil {
 		return nil, err
 	}
 	n := tokens(f.leafFeatures).count()
-	if l.feature, err = parseList("leaf_features", f.leafFeatures, n, parseInt); err != nil {
+	if l.feature, err = parseList(nil, "leaf_features", f.leafFeatures, n, parseInt); err != nil {
 		return nil, err
 	}
-	if l.coefficients, err = parseList("leaf_coeff", f.coefficients, n, parseFloat); err != nil {
+	if l.coefficients, err = parseList(nil, "leaf_coeff", f.coefficients, n, parseFloat); err != nil {
 		return nil, err
 	}
 	total := 0
