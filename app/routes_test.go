@@ -54,6 +54,7 @@ var access = map[string]string{
 
 	"GET /v1/models":                              "read",
 	"GET /v1/models/{name}":                       "read",
+	"POST /v1/models/{name}/versions":             "apply",
 	"GET /v1/models/{name}/versions/{ref}":        "read",
 	"GET /v1/models/{name}/versions/{ref}/report": "read",
 	"GET /v1/models/{name}/versions/{ref}/onnx":   "read",

@@ -24,9 +24,13 @@ func (a *App) openServer(ctx context.Context) (func(context.Context) error, erro
 		return nil, err
 	}
 	a.server = s
+	imports, err := a.newImports()
+	if err != nil {
+		return nil, err
+	}
 	scoring := realtime.New(a.serving, decide.NewLedger(a.catalog, a.clock, 0), a.clock)
 	api.New(s, api.Services{
-		Version: Version, Project: project{a}, Starter: starter{a}, Runs: a.runs, Registry: a.registry,
+		Version: Version, Project: project{a}, Starter: starter{a}, Runs: a.runs, Registry: a.registry, Importer: imports,
 		Releases: a.releases, Endpoints: endpoints{a}, Scoring: scoring, Data: a.sql, Decisions: decisions{a},
 		Signals: a.signals, Keys: a.keys, Checks: a.checks,
 	})

@@ -26,7 +26,7 @@ type budget struct {
 }
 
 func newBudget(name string, packed int) *budget {
-	return &budget{name, min(maxBytes, max(minUnpacked, maxRatio*int64(packed)))}
+	return &budget{name, min(MaxBytes, max(minUnpacked, maxRatio*int64(packed)))}
 }
 
 // take reads a stream to its end, within what is left.
@@ -38,7 +38,7 @@ func (b *budget) take(r io.Reader) ([]byte, error) {
 	}
 	if n > b.left {
 		return nil, fault.New(fault.TooLarge, "%s unpacks to more than %d MiB", b.name, (b.left+int64(data.Len())-n)>>20).
-			Hint("an archive of a model grows to at most %d times its size and %d MiB; import the folder instead", maxRatio, maxBytes>>20)
+			Hint("an archive of a model grows to at most %d times its size and %d MiB; import the folder instead", maxRatio, MaxBytes>>20)
 	}
 	b.left -= n
 	return data.Bytes(), nil
@@ -113,7 +113,7 @@ func unzip(b *budget, data []byte) (Files, error) {
 			err = b.broken(cerr)
 		}
 		if err == nil {
-			err = all.add(name, file)
+			err = all.Add(name, file)
 		}
 		if err != nil {
 			return nil, fault.Wrap(err, fault.KindOf(err), "in the archive %s", b.name)
@@ -151,7 +151,7 @@ func untar(b *budget, r io.Reader) (Files, error) {
 		}
 		file, err := b.take(t)
 		if err == nil {
-			err = all.add(name, file)
+			err = all.Add(name, file)
 		}
 		if err != nil {
 			return nil, fault.Wrap(err, fault.KindOf(err), "in the archive %s", b.name)

@@ -16,7 +16,7 @@ import (
 
 // Bounds of what is imported.
 const (
-	maxBytes = 1 << 30 // of all files, unpacked
+	MaxBytes = 1 << 30 // of all files, unpacked
 	maxFiles = 1024
 	maxName  = 512 // bytes of a path
 )
@@ -109,18 +109,18 @@ func gather(files fs.FS) (Files, error) {
 		case !d.Type().IsRegular():
 			return fault.New(fault.Invalid, "%q is a link or device, not a file", name).Hint("a model's folder holds plain files only")
 		}
-		data, err := read(files, name, maxBytes-total)
+		data, err := read(files, name, MaxBytes-total)
 		if err != nil {
 			return err
 		}
 		total += int64(len(data))
-		return all.add(name, data)
+		return all.Add(name, data)
 	})
 	return all, err
 }
 
-// add adds a file under a name that cannot leave the folder.
-func (m Files) add(name string, data []byte) error {
+// Add adds a file under a name that cannot leave the folder.
+func (m Files) Add(name string, data []byte) error {
 	switch {
 	case len(name) > maxName || !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, "\\\x00:"):
 		return fault.New(fault.Invalid, "%q cannot be the name of a model's file", shorten(name))
@@ -132,6 +132,15 @@ func (m Files) add(name string, data []byte) error {
 	}
 	m[name] = data
 	return nil
+}
+
+// Room is how many bytes more there may be.
+func (m Files) Room() int64 {
+	room := int64(MaxBytes)
+	for _, data := range m {
+		room -= int64(len(data))
+	}
+	return room
 }
 
 // List names the files, sorted.

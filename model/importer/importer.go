@@ -117,7 +117,7 @@ func (im *Importer) Read(ctx context.Context, files fs.FS, name string, h Hints)
 	if name == "." {
 		return im.folder(ctx, files, h)
 	}
-	data, err := read(files, name, maxBytes)
+	data, err := read(files, name, MaxBytes)
 	if err != nil {
 		return nil, err
 	}

@@ -28,12 +28,12 @@ func Gather(location string) (files Files, name string, err error) {
 	}
 	files = Files{}
 	for _, n := range append([]string{name}, companionNames...) {
-		data, err := read(root.FS(), n, maxBytes)
+		data, err := read(root.FS(), n, MaxBytes)
 		if fault.Is(err, fault.NotFound) && n != name || err == nil && files[n] != nil {
 			continue
 		}
 		if err == nil {
-			err = files.add(n, data)
+			err = files.Add(n, data)
 		}
 		if err != nil {
 			return nil, "", err
@@ -59,7 +59,7 @@ func Pack(w io.Writer, files Files) error {
 
 // Unpack reads the tar stream of a stranger within the bounds of an import.
 func Unpack(r io.Reader) (Files, error) {
-	all, err := untar(&budget{name: "the upload", left: maxBytes}, r)
+	all, err := untar(&budget{name: "the upload", left: MaxBytes}, r)
 	if err == nil && len(all) == 0 {
 		err = fault.New(fault.Invalid, "the upload has no files").Hint("send a tar archive of the model's files")
 	}

@@ -73,6 +73,7 @@ type Services struct {
 	Starter   Starter
 	Runs      *work.Engine
 	Registry  *registry.Registry
+	Importer  Importer
 	Releases  *deploy.Releases
 	Endpoints Endpoints
 	Scoring   *realtime.Service
@@ -124,6 +125,7 @@ func New(s *server.Server, services Services) *API {
 	a.project()
 	a.runs()
 	a.models()
+	a.importing(s)
 	a.endpoints()
 	a.data()
 	a.keys()

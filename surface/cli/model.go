@@ -19,7 +19,7 @@ func (c *commands) modelCommand() *cobra.Command {
 	model := c.command("ask", "model", "Score, inspect and import model files",
 		"  leat model inspect churn.onnx\n  leat model score churn.ubj --in customers.csv --out scores.csv\n  leat model import churn.ubj --name churn --alias champion",
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() })
-	model.AddCommand(c.scoreFileCommand(), c.inspectCommand())
+	model.AddCommand(c.scoreFileCommand(), c.inspectCommand(), c.importCommand())
 	return model
 }
 

@@ -34,7 +34,7 @@ func pickInputs(inputs []model.Field, rows *ingest.Rows, drop []string) (picks [
 	sparse := rows.Width() == 0
 	if !sparse && len(at) < len(inputs) {
 		return nil, "", fault.New(fault.Invalid, "the model reads %d columns, and the file has %d", len(inputs), len(at)).
-			Hint("the first that it reads are %s", firstNames(inputs))
+			Hint("the first that it reads are %s", fieldNames(inputs))
 	}
 	for i, in := range inputs {
 		p := ingest.Pick{Column: frame.Column{Name: in.Name, Type: in.Type}, At: i}
@@ -49,6 +49,9 @@ func pickInputs(inputs []model.Field, rows *ingest.Rows, drop []string) (picks [
 func byName(inputs []model.Field, names []string) (picks []ingest.Pick, missing []model.Field) {
 	at := make(map[string]int, len(names))
 	for i, name := range slices.Backward(names) {
+		at[underscored(name)] = i
+	}
+	for i, name := range slices.Backward(names) {
 		at[name] = i // of two the first
 	}
 	for _, in := range inputs {
@@ -61,6 +64,9 @@ func byName(inputs []model.Field, names []string) (picks []ingest.Pick, missing 
 	}
 	return picks, missing
 }
+
+// underscored is a name as LightGBM writes it into its models.
+func underscored(name string) string { return strings.ReplaceAll(name, " ", "_") }
 
 func missingInputs(missing []model.Field, names []string) error {
 	var l fault.List
@@ -117,11 +123,15 @@ func positionNote(inputs []model.Field, rows *ingest.Rows, given int) string {
 	return note
 }
 
-func firstNames(inputs []model.Field) string {
+// fieldNames names the first of some fields.
+func fieldNames(fields []model.Field) string {
 	const most = 5
 	var names []string
-	for _, in := range inputs[:min(len(inputs), most)] {
-		names = append(names, in.Name)
+	for _, f := range fields[:min(len(fields), most)] {
+		names = append(names, f.Name)
+	}
+	if len(fields) > most {
+		names = append(names, "…")
 	}
 	return strings.Join(names, ", ")
 }

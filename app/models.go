@@ -1,0 +1,51 @@
+package app
+
+import (
+	"context"
+
+	"github.com/leat-ai/leat/backends"
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/flow/registry/intake"
+	"github.com/leat-ai/leat/guard/egress"
+	"github.com/leat-ai/leat/spec"
+)
+
+// imports registers models that were made elsewhere, and releases endpoints
+// that were waiting for them.
+type imports struct {
+	app    *App
+	intake *intake.Intake
+}
+
+func (a *App) newImports() (*imports, error) {
+	policy, err := egress.Parse(a.config.Egress)
+	if err != nil {
+		return nil, err
+	}
+	return &imports{a, intake.New(intake.Config{
+		Registry: a.registry, Formats: backends.Formats(), Openers: backends.Openers(policy), Fetchers: a.fetchers(), Clock: a.clock, Version: Version,
+	})}, nil
+}
+
+// fetchers are the servers of models that an import may name, by scheme.
+func (a *App) fetchers() map[string]intake.Fetcher { return nil }
+
+// Import registers a model. What an endpoint serves already stays; one that
+// had no version of its model yet begins to serve.
+func (i *imports) Import(ctx context.Context, r intake.Request) (intake.Imported, error) {
+	if r.Secret != "" {
+		secret, err := i.app.ingester.Secret(ctx, r.Secret)
+		if err != nil {
+			return intake.Imported{}, err
+		}
+		r.Secret = secret
+	}
+	imported, err := i.intake.Import(ctx, r)
+	if err != nil || r.Alias == "" {
+		return imported, err
+	}
+	// The version is there: an endpoint that cannot serve it is news, and no
+	// reason to say that the import failed.
+	fault.Each(i.app.converge(ctx, r.By, spec.Plan{}), func(err error) { imported.Notes = append(imported.Notes, err.Error()) })
+	return imported, nil
+}

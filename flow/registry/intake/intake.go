@@ -1,0 +1,214 @@
+// Package intake takes models that were made elsewhere into the registry.
+//
+// It stands beside the training as the other way to a model version: Import
+// finds out what was sent, or fetches what an address names, loads it once,
+// and registers it with its signature, the hashes of its files and where it
+// came from. What a model is, package model/importer knows; what a version
+// is, the registry. The same model twice is the same version.
+//
+// What is sent is not trusted: bytes are bounded while they are read, and a
+// model that does not load is not registered. Imports wait for one another,
+// so that many of them need the memory of a few.
+package intake
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/leat-ai/leat/base/clock"
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/flow/ingest"
+	"github.com/leat-ai/leat/flow/registry"
+	"github.com/leat-ai/leat/model"
+	"github.com/leat-ai/leat/model/importer"
+)
+
+// Registry is where versions go: flow/registry.
+type Registry interface {
+	Register(ctx context.Context, n registry.NewVersion) (registry.Version, error)
+	SetAlias(ctx context.Context, name, alias string, version int, by string) error
+}
+
+// Fetcher gets the files of a model from a server that has models rather than
+// files, by the address of one.
+type Fetcher interface {
+	Fetch(ctx context.Context, address string) (Fetched, error)
+}
+
+// Fetched is what a Fetcher got.
+type Fetched struct {
+	Files   importer.Files
+	Name    string           // of the model's file among them; "." for the folder
+	Lineage registry.Lineage // what the server knows of its making
+	Notes   registry.Notes   // and what people wrote about it
+}
+
+// Intake imports models. Its fields are set before its first use; then it is
+// safe for many goroutines.
+type Intake struct {
+	registry Registry
+	importer *importer.Importer
+	clock    clock.Clock
+	version  string
+	openers  map[string]ingest.Opener
+	fetchers map[string]Fetcher
+	busy     chan struct{}
+}
+
+// Config is what an Intake works with.
+type Config struct {
+	Registry Registry
+	Formats  []model.Format
+	Openers  map[string]ingest.Opener // of addresses, by scheme
+	Fetchers map[string]Fetcher       // of servers that have models, by scheme; asked before Openers
+	Clock    clock.Clock
+	Version  string // of this program, for the lineage
+}
+
+// atOnce is how many models are imported at the same time.
+const atOnce = 2
+
+// New returns an intake.
+func New(c Config) *Intake {
+	return &Intake{
+		registry: c.Registry, importer: importer.New(c.Formats), clock: c.Clock, version: c.Version,
+		openers: c.Openers, fetchers: c.Fetchers, busy: make(chan struct{}, atOnce),
+	}
+}
+
+// Request is one model to import: files that are sent, or an address.
+type Request struct {
+	Model string // name in the registry
+	// Sent reads the files, once it is this import's turn.
+	Sent        func(ctx context.Context) (importer.Files, error)
+	Name        string // of the model's file among them; "." for the folder, "" to find it out
+	URI         string // instead of Sent: https://…, s3://…, azblob://…
+	Secret      string // for the address
+	Source      string // where the files were before they were sent, for the lineage
+	Hints       importer.Hints
+	Alias       string            // set to the version; "" for none
+	Label       string            // column that the model predicts; "" when not known
+	Description string            //
+	Tags        map[string]string //
+	By          string
+}
+
+// Imported is a version that was imported.
+type Imported struct {
+	Version  registry.Version  `json:"version"`
+	Existing bool              `json:"existing,omitempty"` // it was there already
+	Kind     string            `json:"kind"`
+	About    model.Description `json:"about"`
+	Notes    []string          `json:"notes,omitempty"`
+}
+
+// Import registers a model.
+func (in *Intake) Import(ctx context.Context, r Request) (Imported, error) {
+	select {
+	case in.busy <- struct{}{}:
+		defer func() { <-in.busy }()
+	case <-ctx.Done():
+		return Imported{}, fault.Wrap(ctx.Err(), fault.KindOf(ctx.Err()), "other imports took too long")
+	}
+	from, err := in.get(ctx, &r)
+	if err != nil {
+		return Imported{}, err
+	}
+	a, err := in.importer.Read(ctx, from.Files, from.Name, r.Hints)
+	if err != nil {
+		return Imported{}, err
+	}
+	defer importer.Close(a.Model)
+	began := in.clock.Now()
+	v, err := in.registry.Register(ctx, in.newVersion(r, a, from))
+	if err != nil {
+		return Imported{}, err
+	}
+	if r.Alias != "" {
+		if err := in.registry.SetAlias(ctx, v.Model, r.Alias, v.Number, r.By); err != nil {
+			return Imported{}, err
+		}
+	}
+	existing := v.CreatedAt.Before(began.Truncate(time.Microsecond))
+	return Imported{Version: v, Existing: existing, Kind: a.Kind, About: a.Description, Notes: a.Notes}, nil
+}
+
+// get has the files sent or fetched, and completes the request by what that
+// shows.
+func (in *Intake) get(ctx context.Context, r *Request) (from Fetched, err error) {
+	if r.URI != "" {
+		from, err = in.fetch(ctx, r.URI, r.Secret)
+		r.Source = withoutSecrets(r.URI)
+	} else {
+		from.Files, err = r.Sent(ctx)
+	}
+	from.Name = cmp.Or(r.Name, from.Name)
+	if from.Name == "" && err == nil {
+		from.Name = from.Files.Only()
+	}
+	return from, err
+}
+
+// newVersion is the version to register.
+func (in *Intake) newVersion(r Request, a *importer.Artifact, from Fetched) registry.NewVersion {
+	l := from.Lineage
+	l.Source, l.Leat, l.Label = cmp.Or(r.Source, l.Source), in.version, cmp.Or(r.Label, l.Label)
+	notes := maps.Clone(a.Description.Notes)
+	if notes == nil {
+		notes = map[string]string{}
+	}
+	maps.Copy(notes, l.Notes)
+	for name, value := range map[string]string{
+		"library": strings.TrimSpace(a.Description.Library + " " + a.Description.LibraryVersion), "kind": a.Kind, "objective": a.Description.Objective,
+	} {
+		if value != "" {
+			notes[name] = value
+		}
+	}
+	const most = 64 // files of a folder that are named one by one
+	for _, f := range a.Source[:min(len(a.Source), most)] {
+		notes["sha256 of "+f.Name] = f.SHA256
+	}
+	l.Notes = notes
+	n := registry.NewVersion{
+		Model: r.Model, Format: a.Format, Files: a.Files, Signature: a.Signature, Lineage: l, By: r.By, Notes: from.Notes,
+	}
+	if r.Description != "" {
+		n.Notes.Description = r.Description
+	}
+	if len(r.Tags) > 0 {
+		tags := maps.Clone(n.Notes.Tags)
+		if tags == nil {
+			tags = map[string]string{}
+		}
+		maps.Copy(tags, r.Tags)
+		n.Notes.Tags = tags
+	}
+	return n
+}
+
+// withoutSecrets is an address for the lineage: what stands before the @ and
+// behind the ? may be a password or a signature.
+func withoutSecrets(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		before, _, _ := strings.Cut(address, "?")
+		return before
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
+}
+
+// fileName is the last part of an address, or "model".
+func fileName(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || path.Base(u.Path) == "." || path.Base(u.Path) == "/" {
+		return "model"
+	}
+	return path.Base(u.Path)
+}
