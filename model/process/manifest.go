@@ -151,7 +151,8 @@ func (m Manifest) pack(files map[string][]byte) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Internal, "%s cannot be written", FileName)
 	}
-	packed := maps.Clone(files)
+	packed := make(map[string][]byte, len(files)+1)
+	maps.Copy(packed, files)
 	packed[FileName] = append(text, '\n')
 	return packed, nil
 }

@@ -61,7 +61,7 @@ func (p *pool) hello() hello { return p.said }
 
 // supervise keeps one worker alive until the pool is closed.
 func (p *pool) supervise(w *worker) {
-	for tries := 0; p.life.Err() == nil; {
+	for tries := 0; w != nil || p.life.Err() == nil; {
 		var err error
 		if w == nil {
 			if w, err = launch(p.life, p.manifest, p.home); err != nil {
