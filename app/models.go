@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 
 	"github.com/leat-ai/leat/backends"
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/flow/deploy/resources"
 	"github.com/leat-ai/leat/flow/registry/intake"
 	"github.com/leat-ai/leat/guard/egress"
 	"github.com/leat-ai/leat/spec"
@@ -48,4 +50,30 @@ func (i *imports) Import(ctx context.Context, r intake.Request) (intake.Imported
 	// reason to say that the import failed.
 	fault.Each(i.app.converge(ctx, r.By, spec.Plan{}), func(err error) { imported.Notes = append(imported.Notes, err.Error()) })
 	return imported, nil
+}
+
+// decidable finds, before anything is put in force, the endpoints of a project
+// that their models cannot serve.
+func (a *App) decidable(ctx context.Context, list []spec.Resource) error {
+	var mistakes fault.List
+	for _, r := range list {
+		e, ok := r.Spec.(*spec.Endpoint)
+		if !ok {
+			continue
+		}
+		name, ref := resources.ModelRef(e.Model)
+		v, err := a.registry.Version(ctx, name, ref)
+		if fault.Is(err, fault.NotFound) {
+			continue
+		}
+		if err == nil {
+			err = resources.Decidable(e, v)
+		}
+		if f, ok := errors.AsType[*fault.Error](err); ok {
+			mistakes.Add(f.At("%s", r.At.String()))
+		} else {
+			mistakes.Add(err)
+		}
+	}
+	return mistakes.Err()
 }

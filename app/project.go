@@ -53,6 +53,9 @@ func (p project) Apply(ctx context.Context, files map[string]string, by string) 
 	if err := confined(ctx, list); err != nil {
 		return resources.Applied{}, err
 	}
+	if err := p.app.decidable(ctx, list); err != nil {
+		return resources.Applied{}, err
+	}
 	applied, err := p.app.resources.Apply(ctx, p.app.config.Env, list, by)
 	if err != nil {
 		return applied, err

@@ -103,7 +103,8 @@ func (a *API) report(ctx context.Context, name, ref string) (Document, error) {
 		return Document{}, err
 	}
 	if v.Report == "" {
-		return Document{}, fault.New(fault.NotFound, "%s version %d has no evaluation report", name, v.Number)
+		return Document{}, fault.New(fault.NotFound, "%s version %d has no evaluation report", name, v.Number).
+			Hint("nobody has measured it here: a pipeline with `trainer: import` measures a model that was made elsewhere")
 	}
 	text, err := a.services.Registry.Blob(ctx, v.Report)
 	return Document{Type: "application/json", Text: string(text)}, err

@@ -165,13 +165,37 @@ func cardOf(v registry.Version, report *evaluate.Report) card.Card {
 }
 
 func printVersion(w io.Writer, v registry.Version) {
-	pairs(w, [][2]string{
+	l := v.Lineage
+	rows := [][2]string{
 		{"model", v.Model}, {"version", fmt.Sprint(v.Number)}, {"id", v.ID}, {"format", v.Manifest.Format},
 		{"task", string(v.Manifest.Signature.Task)}, {"created", moment(v.CreatedAt) + " by " + v.CreatedBy},
-		{"trained on", fmt.Sprintf("%s@%d, %s rows", v.Lineage.Table, v.Lineage.Snapshot, count(v.Lineage.Rows))},
-		{"features", strings.Join(v.Lineage.Features, " ")}, {"trainer", v.Lineage.Trainer}, {"split", v.Lineage.Split}, {"run", v.Lineage.Run},
-	})
-	fmt.Fprintln(w, "metrics")
+	}
+	add := func(name, value string) {
+		if value != "" {
+			rows = append(rows, [2]string{name, value})
+		}
+	}
+	if l.Table != "" {
+		add("trained on", fmt.Sprintf("%s@%d, %s rows", l.Table, l.Snapshot, count(l.Rows)))
+	}
+	add("came from", l.Source)
+	for _, name := range slices.Sorted(maps.Keys(l.Notes)) {
+		add(strings.ReplaceAll(name, "_", " "), l.Notes[name])
+	}
+	add("features", strings.Join(l.Features, " "))
+	add("label", l.Label)
+	add("trainer", l.Trainer)
+	add("split", l.Split)
+	add("run", l.Run)
+	pairs(w, rows)
+	if v.Unservable != "" {
+		fmt.Fprintf(w, "cannot be served: %s\n", v.Unservable)
+	}
+	if len(v.Metrics) == 0 {
+		fmt.Fprintln(w, "metrics\n  none: it was not measured here")
+	} else {
+		fmt.Fprintln(w, "metrics")
+	}
 	for _, name := range slices.Sorted(maps.Keys(v.Metrics)) {
 		fmt.Fprintf(w, "  %-24s %s\n", name, figure(v.Metrics[name]))
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/flow/feature"
 	"github.com/leat-ai/leat/flow/registry"
+	"github.com/leat-ai/leat/model"
 	"github.com/leat-ai/leat/spec"
 )
 
@@ -27,6 +28,9 @@ type Pins interface {
 // trained with. A view that has changed since is a Conflict fault: served with
 // it, the model would see other numbers than it learned from.
 func Compose(ctx context.Context, e *spec.Endpoint, v registry.Version, inForce []spec.Resource, p Pins) (c deploy.Content, err error) {
+	if err := Decidable(e, v); err != nil {
+		return c, err
+	}
 	views, err := viewsOf(e, v, inForce)
 	if err != nil {
 		return c, err
@@ -45,6 +49,28 @@ func Compose(ctx context.Context, e *spec.Endpoint, v registry.Version, inForce 
 	c.Features, c.Decide, c.Limits = views, decide, e.Limits
 	c.Record, c.Allow, c.SLO = e.Record, e.Allow, e.SLO
 	return c, nil
+}
+
+// Decidable tells whether an endpoint can decide as its resource says by what
+// a version answers: a threshold needs a score, which a model that came with
+// outputs of its own may not have.
+func Decidable(e *spec.Endpoint, v registry.Version) error {
+	d := e.Decide
+	if d.Threshold == nil && d.OnAbove == "" && d.OnBelow == "" {
+		return nil
+	}
+	s := v.Manifest.Signature
+	for _, out := range s.Outputs {
+		if out.Name == model.ScoreColumn && out.Type == frame.Double {
+			return nil
+		}
+	}
+	var names []string
+	for _, out := range s.Outputs {
+		names = append(names, out.Name)
+	}
+	return fault.New(fault.Invalid, "endpoint %q decides by a score, and %s version %d has no output %q", e.Name, v.Model, v.Number, model.ScoreColumn).
+		Hint("the model is a %s one with the outputs %s: leave decide: out, and let the application decide", s.Task, strings.Join(names, ", "))
 }
 
 func viewsOf(e *spec.Endpoint, v registry.Version, inForce []spec.Resource) ([]spec.FeatureView, error) {
