@@ -8,6 +8,7 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/flow/deploy/resources"
 	"github.com/leat-ai/leat/flow/registry/intake"
+	"github.com/leat-ai/leat/flow/registry/mlflow"
 	"github.com/leat-ai/leat/guard/egress"
 	"github.com/leat-ai/leat/spec"
 )
@@ -25,12 +26,19 @@ func (a *App) newImports() (*imports, error) {
 		return nil, err
 	}
 	return &imports{a, intake.New(intake.Config{
-		Registry: a.registry, Formats: backends.Formats(), Openers: backends.Openers(policy), Fetchers: a.fetchers(), Clock: a.clock, Version: Version,
+		Registry: a.registry, Formats: backends.Formats(), Openers: backends.Openers(policy), Fetchers: fetchers(policy), Clock: a.clock, Version: Version,
 	})}, nil
 }
 
 // fetchers are the servers of models that an import may name, by scheme.
-func (a *App) fetchers() map[string]intake.Fetcher { return nil }
+func fetchers(policy egress.Policy) map[string]intake.Fetcher {
+	from := mlflow.New(policy)
+	all := map[string]intake.Fetcher{}
+	for _, scheme := range mlflow.Schemes() {
+		all[scheme] = from
+	}
+	return all
+}
 
 // Import registers a model. What an endpoint serves already stays; one that
 // had no version of its model yet begins to serve.

@@ -22,7 +22,7 @@ func (in *Intake) fetch(ctx context.Context, address, secret string) (Fetched, e
 			Hint("write https://…, s3://… or azblob://…; a file of your own machine is sent, not named")
 	}
 	if f := in.fetchers[scheme]; f != nil {
-		return f.Fetch(ctx, address)
+		return f.Fetch(ctx, address, secret)
 	}
 	opener := in.openers[scheme]
 	if opener == nil {

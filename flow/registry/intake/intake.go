@@ -37,7 +37,9 @@ type Registry interface {
 // Fetcher gets the files of a model from a server that has models rather than
 // files, by the address of one.
 type Fetcher interface {
-	Fetch(ctx context.Context, address string) (Fetched, error)
+	// Fetch gets what an address names. The secret, "" for none, is for the
+	// server.
+	Fetch(ctx context.Context, address, secret string) (Fetched, error)
 }
 
 // Fetched is what a Fetcher got.
@@ -45,7 +47,8 @@ type Fetched struct {
 	Files   importer.Files
 	Name    string           // of the model's file among them; "." for the folder
 	Lineage registry.Lineage // what the server knows of its making
-	Notes   registry.Notes   // and what people wrote about it
+	Metrics map[string]float64
+	Notes   registry.Notes // and what people wrote about it
 }
 
 // Intake imports models. Its fields are set before its first use; then it is
@@ -96,6 +99,29 @@ type Request struct {
 	Description string            //
 	Tags        map[string]string //
 	By          string
+	Known       *Known // nil where there is no more to it
+}
+
+// Known is what the caller knows of files that another registry's client
+// registers.
+type Known struct {
+	Lineage registry.Lineage
+	Metrics map[string]float64
+	Notes   registry.Notes
+	// Folder has the files where they lie in the blob store already; they are
+	// kept beside the version, to be downloaded as they came.
+	Folder map[string]registry.File
+	// Unreadable says why there are no files; "" where there are.
+	Unreadable string
+}
+
+// reference is the version to register of what cannot be executed: it is kept,
+// and says why.
+func (k *Known) reference(r Request, why string) registry.NewVersion {
+	return registry.NewVersion{
+		Model: r.Model, Format: registry.Reference, Lineage: k.Lineage, Metrics: k.Metrics, Notes: k.Notes, Folder: k.Folder,
+		Distinct: true, Unservable: why, By: r.By,
+	}
 }
 
 // Imported is a version that was imported.
@@ -115,17 +141,13 @@ func (in *Intake) Import(ctx context.Context, r Request) (Imported, error) {
 	case <-ctx.Done():
 		return Imported{}, fault.Wrap(ctx.Err(), fault.KindOf(ctx.Err()), "other imports took too long")
 	}
-	from, err := in.get(ctx, &r)
-	if err != nil {
-		return Imported{}, err
-	}
-	a, err := in.importer.Read(ctx, from.Files, from.Name, r.Hints)
+	n, a, err := in.read(ctx, &r)
 	if err != nil {
 		return Imported{}, err
 	}
 	defer importer.Close(a.Model)
 	began := in.clock.Now()
-	v, err := in.registry.Register(ctx, in.newVersion(r, a, from))
+	v, err := in.registry.Register(ctx, n)
 	if err != nil {
 		return Imported{}, err
 	}
@@ -138,6 +160,35 @@ func (in *Intake) Import(ctx context.Context, r Request) (Imported, error) {
 	return Imported{Version: v, Existing: existing, Kind: a.Kind, About: a.Description, Notes: a.Notes}, nil
 }
 
+// read finds out what is to be registered.
+func (in *Intake) read(ctx context.Context, r *Request) (registry.NewVersion, *importer.Artifact, error) {
+	if k := r.Known; k != nil && k.Unreadable != "" {
+		return k.reference(*r, k.Unreadable), &importer.Artifact{}, nil
+	}
+	from, err := in.get(ctx, r)
+	if err != nil {
+		return registry.NewVersion{}, nil, err
+	}
+	a, err := in.importer.Read(ctx, from.Files, from.Name, r.Hints)
+	if k := r.Known; err != nil && k != nil && unexecutable(err) {
+		return k.reference(*r, err.Error()), &importer.Artifact{}, nil
+	}
+	if err != nil {
+		return registry.NewVersion{}, nil, err
+	}
+	return in.newVersion(*r, a, from), a, nil
+}
+
+// unexecutable tells whether an error says that the files are nothing that could
+// be executed, rather than that reading them went wrong.
+func unexecutable(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Invalid, fault.Unsupported, fault.Corrupt, fault.NotFound, fault.TooLarge, fault.Forbidden:
+		return true
+	}
+	return false
+}
+
 // get has the files sent or fetched, and completes the request by what that
 // shows.
 func (in *Intake) get(ctx context.Context, r *Request) (from Fetched, err error) {
@@ -146,6 +197,9 @@ func (in *Intake) get(ctx context.Context, r *Request) (from Fetched, err error)
 		r.Source = withoutSecrets(r.URI)
 	} else {
 		from.Files, err = r.Sent(ctx)
+	}
+	if k := r.Known; k != nil {
+		from.Lineage, from.Metrics, from.Notes = k.Lineage, k.Metrics, k.Notes
 	}
 	from.Name = cmp.Or(r.Name, from.Name)
 	if from.Name == "" && err == nil {
@@ -157,7 +211,7 @@ func (in *Intake) get(ctx context.Context, r *Request) (from Fetched, err error)
 // newVersion is the version to register.
 func (in *Intake) newVersion(r Request, a *importer.Artifact, from Fetched) registry.NewVersion {
 	l := from.Lineage
-	l.Source, l.Leat, l.Label = cmp.Or(r.Source, l.Source), in.version, cmp.Or(r.Label, l.Label)
+	l.Source, l.Leat, l.Label = cmp.Or(l.Source, r.Source), in.version, cmp.Or(r.Label, l.Label)
 	notes := maps.Clone(a.Description.Notes)
 	if notes == nil {
 		notes = map[string]string{}
@@ -176,7 +230,10 @@ func (in *Intake) newVersion(r Request, a *importer.Artifact, from Fetched) regi
 	}
 	l.Notes = notes
 	n := registry.NewVersion{
-		Model: r.Model, Format: a.Format, Files: a.Files, Signature: a.Signature, Lineage: l, By: r.By, Notes: from.Notes,
+		Model: r.Model, Format: a.Format, Files: a.Files, Signature: a.Signature, Lineage: l, Metrics: from.Metrics, By: r.By, Notes: from.Notes,
+	}
+	if r.Known != nil {
+		n.Distinct, n.Folder = true, r.Known.Folder
 	}
 	if r.Description != "" {
 		n.Notes.Description = r.Description
