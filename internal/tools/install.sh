@@ -124,6 +124,7 @@ test)
 bench)
     system_packages bench
     python_set bench
+    python_set mlserver venv-mlserver
     ;;
 lint)
     linter
