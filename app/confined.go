@@ -44,8 +44,20 @@ func locations(r spec.Resource) []string {
 		return []string{s.From}
 	case *spec.Batch:
 		return []string{s.From, s.To}
+	case *spec.Pipeline:
+		return modelFiles(s)
 	}
 	return nil
+}
+
+// modelFiles are the models that a pipeline imports.
+func modelFiles(p *spec.Pipeline) (files []string) {
+	for _, s := range p.Steps {
+		if s.Train != nil && s.Train.From != "" {
+			files = append(files, s.Train.From)
+		}
+	}
+	return files
 }
 
 func runsCommand(r spec.Resource) bool {

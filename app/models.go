@@ -3,13 +3,17 @@ package app
 import (
 	"context"
 	"errors"
+	"path/filepath"
 
 	"github.com/leat-ai/leat/backends"
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/flow/deploy/resources"
 	"github.com/leat-ai/leat/flow/registry/intake"
 	"github.com/leat-ai/leat/flow/registry/mlflow"
+	"github.com/leat-ai/leat/flow/train"
+	"github.com/leat-ai/leat/flow/train/imported"
 	"github.com/leat-ai/leat/guard/egress"
+	"github.com/leat-ai/leat/model/importer"
 	"github.com/leat-ai/leat/spec"
 )
 
@@ -84,4 +88,17 @@ func (a *App) decidable(ctx context.Context, list []spec.Resource) error {
 		}
 	}
 	return mistakes.Err()
+}
+
+// trainer returns who fits a step: a built-in trainer, or the import of a
+// model in the project's folder.
+func (a *App) trainer(step spec.TrainStep) (train.Options, error) {
+	if step.Trainer != "import" {
+		return backends.Trainer(step)
+	}
+	path := step.From
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(a.config.Project, filepath.FromSlash(path))
+	}
+	return train.Options{Tables: imported.Trainer{Importer: importer.New(backends.Formats()), Path: path, Hints: importer.Hints{Programs: true}}}, nil
 }

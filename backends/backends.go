@@ -27,7 +27,9 @@ import (
 	"github.com/leat-ai/leat/model"
 	"github.com/leat-ai/leat/model/lightgbm"
 	"github.com/leat-ai/leat/model/linear"
+	"github.com/leat-ai/leat/model/process"
 	"github.com/leat-ai/leat/model/tree"
+	"github.com/leat-ai/leat/model/xgboost"
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/store/blob"
 	"github.com/leat-ai/leat/store/blob/azure"
@@ -131,7 +133,8 @@ func Lake(ctx context.Context, address string) (Warehouse, error) {
 
 // Formats lists the model formats that load.
 func Formats() []model.Format {
-	return []model.Format{tree.Format{}, linear.Format{}, lightgbm.Format{}}
+	return []model.Format{tree.Format{}, linear.Format{}, lightgbm.Format{}, xgboost.Format{},
+		process.Format{Config: process.Config{Python: os.Getenv("LEAT_WORKER_PYTHON")}}}
 }
 
 // Trainer returns who fits a training step.

@@ -88,6 +88,12 @@ func (t *TrainStep) check(c *checker, at string) {
 	if t.Trainer != "command" && len(t.Command) > 0 {
 		c.bad(below(at, "command"), "%s is for the trainer command, not %s", label(below(at, "command")), t.Trainer).Hint("add trainer: command")
 	}
+	if t.Trainer == "import" && t.From == "" {
+		c.bad(below(at, "trainer"), "the trainer import does not say which model").Hint("add a field like from: models/churn.ubj")
+	}
+	if t.Trainer != "import" && t.From != "" {
+		c.bad(below(at, "from"), "%s is for the trainer import, not %s", label(below(at, "from")), t.Trainer).Hint("add trainer: import")
+	}
 	if t.Split.By != "" && t.Split.Every != 0 {
 		c.bad(below(at, "split"), "%s has both by and every", label(below(at, "split"))).Hint("keep one of them")
 	}

@@ -149,8 +149,11 @@ type TrainStep struct {
 	// Task is found out from the label when absent.
 	Task string `json:"task,omitempty" spec:"enum=binary|multiclass|regression"`
 	// Trainer fits the model; auto tries gbdt and linear and keeps what
-	// validates better.
-	Trainer string `json:"trainer,omitempty" spec:"enum=auto|gbdt|linear|command,default=auto"`
+	// validates better, import takes one that was made elsewhere.
+	Trainer string `json:"trainer,omitempty" spec:"enum=auto|gbdt|linear|command|import,default=auto"`
+	// From is the file or folder of the project that has the model, of trainer
+	// import.
+	From string `json:"from,omitempty" spec:"scalar"`
 	// Command is the program with its arguments, of trainer command.
 	Command []string `json:"command,omitempty" spec:"scalar"`
 	// Env names the variables of the environment that a command may see.

@@ -23,6 +23,9 @@ func (im *Importer) folder(ctx context.Context, files fs.FS, h Hints) (*Artifact
 		if _, ok := all[mlmodelFile]; ok {
 			return im.mlflow(ctx, all, h)
 		}
+		if _, ok := all[processFile]; ok {
+			return im.program(ctx, all, h)
+		}
 		inner := all.onlyFolder()
 		if inner == "" {
 			break

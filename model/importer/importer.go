@@ -64,6 +64,9 @@ type Hints struct {
 	// Categories are the texts of categorical inputs by column, in the order
 	// of their codes.
 	Categories map[string][]string
+	// Programs says that the model may be a program: whoever imports it may
+	// have it run, with the rights of this process.
+	Programs bool
 	// Flavor chooses among the flavors of an MLflow folder: xgboost,
 	// lightgbm, onnx or python_function. The first that loads when empty.
 	Flavor string

@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/model"
 )
 
 // mlmodelFile is the file at the root of an MLflow model.
@@ -61,6 +62,10 @@ func knownFlavors() []string {
 
 // processFormat is the runtime that serves a folder with a worker process.
 const processFormat = "process"
+
+// processFile is the file of an artifact of that runtime which says what to
+// run.
+const processFile = "process.json"
 
 // mlflow imports the folder of an MLflow model by the first flavor that loads.
 func (im *Importer) mlflow(ctx context.Context, all Files, h Hints) (*Artifact, error) {
@@ -120,7 +125,7 @@ func flavorNames(m *mlmodel) []string { return slices.Sorted(maps.Keys(m.Flavors
 // flavor imports the folder by one of its flavors.
 func (im *Importer) flavor(ctx context.Context, all Files, name string, f flavor, h Hints) (*Artifact, error) {
 	if name == flavorPython {
-		return im.pythonFunction(ctx, all, f)
+		return im.pythonFunction(ctx, all, f, h)
 	}
 	file := path.Clean(f.Data)
 	data, ok := all[file]
@@ -130,15 +135,50 @@ func (im *Importer) flavor(ctx context.Context, all Files, name string, f flavor
 	return im.file(ctx, found{name: file, data: data, beside: all}, h)
 }
 
+// packer is a Format that makes its artifact of an MLflow folder, because it
+// has the folder itself executed.
+type packer interface {
+	PackMLflow(ctx context.Context, files map[string][]byte) (map[string][]byte, error)
+}
+
 // pythonFunction imports the folder as it is, for a worker that loads it.
-func (im *Importer) pythonFunction(ctx context.Context, all Files, f flavor) (*Artifact, error) {
-	a := &Artifact{Kind: "MLflow python_function", Format: processFormat, Files: maps.Clone(map[string][]byte(all))}
-	a.note("it is served by a Python worker that loads it by %s", f.LoaderModule)
-	err := im.load(ctx, a, "the MLflow model")
-	if fault.Is(err, fault.Unsupported) {
-		return nil, fault.Wrap(err, fault.Unsupported, "the MLflow model needs Python")
+func (im *Importer) pythonFunction(ctx context.Context, all Files, f flavor, h Hints) (*Artifact, error) {
+	at := slices.IndexFunc(im.formats, func(f model.Format) bool { return f.Name() == processFormat })
+	if at < 0 {
+		return nil, fault.New(fault.Unsupported, "the MLflow model needs Python, and no runtime for programs is built in").
+			Hint("log it with a flavor of XGBoost, LightGBM or ONNX")
 	}
-	return a, err
+	p, ok := im.formats[at].(packer)
+	if !ok {
+		return nil, fault.New(fault.Unsupported, "the runtime for programs does not take MLflow folders")
+	}
+	if err := mayRun(h); err != nil {
+		return nil, err
+	}
+	files, err := p.PackMLflow(ctx, all)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.KindOf(err), "the MLflow model needs Python")
+	}
+	a := &Artifact{Kind: "Python function", Format: processFormat, Files: files}
+	a.note("a Python worker serves it, which loads it by %s", f.LoaderModule)
+	return a, im.load(ctx, a, "the MLflow model")
+}
+
+// program imports an artifact of the runtime for programs.
+func (im *Importer) program(ctx context.Context, all Files, h Hints) (*Artifact, error) {
+	if err := mayRun(h); err != nil {
+		return nil, err
+	}
+	a := &Artifact{Kind: "program", Format: processFormat, Files: all, Source: all.sources()}
+	return a, im.load(ctx, a, processFile)
+}
+
+func mayRun(h Hints) error {
+	if h.Programs {
+		return nil
+	}
+	return fault.New(fault.Forbidden, "the model is a program, and who imports it may not run programs here").
+		Hint("a key with the grant admin:* is needed; models of XGBoost, LightGBM and ONNX need none")
 }
 
 // describe adds what MLmodel says to what the model says of itself.

@@ -90,7 +90,7 @@ func (a *API) importModel(w http.ResponseWriter, r *http.Request) (intake.Import
 	}
 	return a.services.Importer.Import(r.Context(), intake.Request{
 		Model: name, Sent: sent, Name: o.File, URI: o.URI, Secret: o.Secret, Source: o.Source,
-		Hints: importer.Hints{Columns: o.Columns, Flavor: o.Flavor},
+		Hints: importer.Hints{Columns: o.Columns, Flavor: o.Flavor, Programs: p.May(verbAdmin, "*")},
 		Alias: o.Alias, Label: o.Label, Description: o.Description, Tags: o.Tags, By: p.Name,
 	})
 }

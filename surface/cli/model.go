@@ -35,7 +35,7 @@ func (f *modelFlags) add(cmd *cobra.Command) {
 }
 
 func (f *modelFlags) hints(ctx context.Context) (importer.Hints, error) {
-	h := importer.Hints{Flavor: f.flavor}
+	h := importer.Hints{Flavor: f.flavor, Programs: true} // a file that a user names on the user's own machine
 	if f.columns == "" {
 		return h, nil
 	}
