@@ -1,0 +1,409 @@
+package ops
+
+import (
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/model"
+	"github.com/leat-ai/leat/model/encode"
+	"github.com/leat-ai/leat/model/tree"
+)
+
+// grove is a forest in the engine that all trees have.
+//
+// The plain case is that every leaf of a tree gives one weight to the one
+// output that the tree is for: then the engine adds them up. Otherwise (the
+// leaves of a forest of many classes give a weight to each, or the least of
+// all trees is wanted) the engine finds the leaves, and they are added here.
+type grove struct {
+	*forest
+	columns []columnOf
+	width   int              // so many features are there at least
+	sums    *tree.Ensemble   // the plain case; otherwise
+	finders []*tree.Ensemble // each tells the leaves of some trees, as numbers
+}
+
+// columnOf is how a column of the engine is made of a feature: as it is, or as
+// the place of its value among those that questions ask for.
+type columnOf struct {
+	feature int
+	codes   map[float64]int // nil: as it is
+}
+
+// plant compiles a forest.
+func plant(f *forest) (*grove, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	for _, w := range f.weights {
+		f.single = f.single && float64(float32(w.value)) == w.value
+	}
+	for _, v := range f.base {
+		f.single = f.single && float64(float32(v)) == v
+	}
+	b := &gardener{forest: f, numbers: map[int]int{}, codes: map[int]int{}, left: 4*len(f.questions) + 1024}
+	encoder := b.columnize()
+	g := &grove{forest: f, columns: b.columns, width: b.width}
+	trees := make([]tree.Tree, len(f.roots))
+	for i, root := range f.roots {
+		var err error
+		if trees[i], err = b.grow(root); err != nil {
+			return nil, err
+		}
+	}
+	f.questions = nil // the engine has them
+	if f.plain(trees) {
+		return g, g.add(trees, encoder)
+	}
+	return g, g.find(trees, encoder)
+}
+
+// plain tells whether each tree is for one output, and sets that output and
+// the leaves' weights if so. Before, the leaves are the numbers of leaves.
+func (f *forest) plain(trees []tree.Tree) bool {
+	if f.aggregate != "SUM" && f.aggregate != "AVERAGE" || f.outputs > tree.MaxOutputs {
+		return false
+	}
+	outputs := make([]int, len(trees))
+	for i := range trees {
+		outputs[i] = -1
+		for _, leaf := range trees[i].Leaves {
+			weights := f.of(int(leaf))
+			if len(weights) != 1 || outputs[i] >= 0 && int(weights[0].output) != outputs[i] {
+				return false
+			}
+			outputs[i] = int(weights[0].output)
+		}
+	}
+	for i := range trees {
+		trees[i].Output = outputs[i]
+		for k, leaf := range trees[i].Leaves {
+			trees[i].Leaves[k] = f.of(int(leaf))[0].value
+		}
+	}
+	return true
+}
+
+// bases returns what each output starts with.
+func (f *forest) bases() []float64 {
+	base := make([]float64, f.outputs)
+	for k := range base {
+		switch len(f.base) {
+		case 0:
+		case 1:
+			base[k] = f.base[0]
+		default:
+			base[k] = f.base[k]
+		}
+	}
+	return base
+}
+
+func (g *grove) add(trees []tree.Tree, encoder *encode.Encoder) (err error) {
+	d := tree.Definition{
+		Task: model.Custom, Encoder: encoder, Link: tree.Identity, Base: make([]float64, g.outputs),
+		Trees: trees, Single: g.single,
+	}
+	if g.aggregate == "AVERAGE" {
+		d.Average = max(len(trees), 1)
+	}
+	g.sums, err = tree.New(d)
+	return err
+}
+
+// findable is how many trees one engine finds the leaves of.
+const findable = 1 << 10
+
+func (g *grove) find(trees []tree.Tree, encoder *encode.Encoder) error {
+	for part := range slices.Chunk(trees, findable) {
+		for i := range part {
+			part[i].Output = i
+		}
+		e, err := tree.New(tree.Definition{
+			Task: model.Custom, Encoder: encoder, Link: tree.Identity, Base: make([]float64, len(part)), Trees: part,
+		})
+		if err != nil {
+			return err
+		}
+		g.finders = append(g.finders, e)
+	}
+	return nil
+}
+
+// score returns the aggregate of each output without base values, for each
+// row.
+func (g *grove) score(r *run, in *Tensor) (sums [][]float64, rows int, err error) {
+	columns, rows, err := g.encode(r, in)
+	if err != nil {
+		return nil, 0, err
+	}
+	if g.sums != nil {
+		sums, err = g.sums.Score(r.ctx, columns)
+		return sums, rows, err
+	}
+	flat := make([]float64, rows*g.outputs)
+	sums = make([][]float64, g.outputs)
+	for k := range sums {
+		sums[k] = flat[k*rows : (k+1)*rows]
+	}
+	seen := make([]bool, len(flat)) // of MIN and MAX: there is a weight
+	for _, e := range g.finders {
+		leaves, err := e.Score(r.ctx, columns)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, found := range leaves {
+			g.gather(found, sums, seen, rows)
+		}
+	}
+	if g.aggregate == "AVERAGE" {
+		for i := range flat {
+			flat[i] = g.round(flat[i] / float64(len(g.roots)))
+		}
+	}
+	return sums, rows, nil
+}
+
+func (g *grove) round(v float64) float64 {
+	if g.single {
+		return float64(float32(v))
+	}
+	return v
+}
+
+// gather takes the leaves of one tree into account.
+func (g *grove) gather(found []float64, sums [][]float64, seen []bool, rows int) {
+	for row, leaf := range found {
+		for _, w := range g.of(int(leaf)) {
+			sum, first := &sums[w.output][row], &seen[int(w.output)*rows+row]
+			switch {
+			case g.aggregate == "SUM" || g.aggregate == "AVERAGE":
+				*sum = g.round(*sum + w.value)
+			case !*first, g.aggregate == "MIN" && w.value < *sum, g.aggregate == "MAX" && w.value > *sum:
+				*sum = w.value
+			}
+			*first = true
+		}
+	}
+}
+
+// encode fills the engine's columns.
+func (g *grove) encode(r *run, in *Tensor) ([][]float64, int, error) {
+	rows, width := in.Rows(), in.Width()
+	if len(in.Dims) == 1 {
+		rows, width = 1, in.Dims[0]
+	}
+	if width < g.width || len(in.Dims) == 0 {
+		return nil, 0, invalid("the trees look at %d columns, of which a tensor of the shape %d has not all", g.width, in.Dims)
+	}
+	if err := r.spend(rows, len(g.columns)+g.outputs); err != nil {
+		return nil, 0, err
+	}
+	flat := grown(&r.matrix, rows*len(g.columns))
+	columns := make([][]float64, len(g.columns))
+	for c := range columns {
+		columns[c] = flat[c*rows : (c+1)*rows]
+	}
+	switch kindOf(in.Type) {
+	case floats:
+		fill(g.columns, columns, in.F, width)
+	case doubles:
+		fill(g.columns, columns, in.D, width)
+	case integers:
+		x, err := r.floatsOf(in)
+		if err != nil {
+			return nil, 0, err
+		}
+		fill(g.columns, columns, x, width)
+	default:
+		return nil, 0, invalid("trees look at numbers, not %s", in.Type)
+	}
+	return columns, rows, nil
+}
+
+func fill[T float](how []columnOf, columns [][]float64, x []T, width int) {
+	for c := range columns {
+		to, at := columns[c], how[c].feature
+		for row := range to {
+			to[row] = float64(x[at])
+			at += width
+		}
+		if how[c].codes != nil {
+			how[c].code(to)
+		}
+	}
+}
+
+// code turns values into codes; NaN stays.
+func (c *columnOf) code(x []float64) {
+	for i, v := range x {
+		if v != v {
+			continue
+		}
+		code, ok := c.codes[v]
+		if !ok {
+			code = len(c.codes)
+		}
+		x[i] = float64(code)
+	}
+}
+
+// gardener turns the questions of a forest into splits.
+type gardener struct {
+	*forest
+	columns []columnOf
+	numbers map[int]int // by feature, its column as a number
+	codes   map[int]int // and as a code
+	width   int
+	left    int // how many more nodes there may be: shared ones are copied
+}
+
+// columnize makes the columns of the engine: those that are asked for, and
+// at least one.
+func (b *gardener) columnize() *encode.Encoder {
+	e := &encode.Encoder{}
+	for i := range b.questions {
+		q := &b.questions[i]
+		b.width = max(b.width, q.feature+1)
+		if q.mode != eq && q.mode != neq && q.mode != member {
+			b.number(e, q.feature)
+			continue
+		}
+		at, ok := b.codes[q.feature]
+		if !ok {
+			at = len(b.columns)
+			b.codes[q.feature] = at
+			b.columns = append(b.columns, columnOf{feature: q.feature, codes: map[float64]int{}})
+			e.Columns = append(e.Columns, encode.Column{Name: strconv.Itoa(q.feature), Type: frame.Double, Kind: encode.Value})
+		}
+		values := q.members
+		if q.mode != member {
+			values = []float64{q.value}
+		}
+		for _, v := range values {
+			if _, known := b.columns[at].codes[v]; !known && !math.IsInf(v, 0) {
+				b.columns[at].codes[v] = len(b.columns[at].codes)
+				e.Columns[at].Values = append(e.Columns[at].Values, v)
+			}
+		}
+	}
+	if len(b.columns) == 0 {
+		b.number(e, 0)
+		b.width = 1
+	}
+	return e
+}
+
+func (b *gardener) number(e *encode.Encoder, feature int) {
+	if _, ok := b.numbers[feature]; ok {
+		return
+	}
+	b.numbers[feature] = len(b.columns)
+	b.columns = append(b.columns, columnOf{feature: feature})
+	e.Columns = append(e.Columns, encode.Column{Name: strconv.Itoa(feature), Type: frame.Double, Kind: encode.Numeric})
+}
+
+// grow makes a tree of what hangs at a root. Its leaves are their numbers.
+func (b *gardener) grow(root int) (tree.Tree, error) {
+	var t tree.Tree
+	type branch struct{ to, parent, side int }
+	waiting := []branch{{to: root, parent: -1}}
+	for len(waiting) > 0 {
+		at := waiting[len(waiting)-1]
+		waiting = waiting[:len(waiting)-1]
+		child := len(t.Splits)
+		if at.to < 0 {
+			child = ^len(t.Leaves)
+			t.Leaves = append(t.Leaves, float64(^at.to))
+		} else {
+			s, left, right, err := b.split(at.to)
+			if err != nil {
+				return t, err
+			}
+			t.Splits = append(t.Splits, s)
+			waiting = append(waiting, branch{right, child, 1}, branch{left, child, 0})
+		}
+		switch {
+		case at.parent < 0:
+		case at.side == 0:
+			t.Splits[at.parent].Left = child
+		default:
+			t.Splits[at.parent].Right = child
+		}
+	}
+	return t, nil
+}
+
+// split says a question in the words of the engine, with the branches to the
+// left and to the right.
+func (b *gardener) split(at int) (s tree.Split, left, right int, err error) {
+	if b.left--; b.left < 0 {
+		return s, 0, 0, invalid("the trees have a cycle, or share so many nodes that they cannot be taken apart")
+	}
+	q := b.questions[at]
+	left, right = q.yes, q.no
+	s = tree.Split{MissingLeft: q.missingYes}
+	switch q.mode {
+	case eq, neq, member:
+		if err := b.set(&s, &q); err != nil {
+			return s, 0, 0, err
+		}
+		left, right = q.yes, q.no
+		if q.mode == neq { // no value at all is not equal either
+			left, right, s.MissingLeft = right, left, false
+		}
+		return s, left, right, nil
+	case gte, gt:
+		left, right, s.MissingLeft = right, left, !q.missingYes
+	}
+	s.Column, s.Threshold = b.numbers[q.feature], q.value
+	if q.mode == lt || q.mode == gte {
+		below, ok := tree.Below(q.value)
+		if !ok {
+			below = math.Inf(-1) // no row of a number is told apart by this
+			if q.mode == lt {
+				left = right
+			} else {
+				left, right = q.yes, q.yes
+			}
+		}
+		s.Threshold = below
+	}
+	return s, left, right, nil
+}
+
+// set makes a set of the values that a question asks for. A chain of nodes
+// that ask one after the other whether the value is one of several, and share
+// the branch if so, is one question.
+func (b *gardener) set(s *tree.Split, q *question) error {
+	s.Column = b.codes[q.feature]
+	codes := b.columns[s.Column].codes
+	s.Set = make([]uint64, (len(codes)+63)/64)
+	put := func(v float64) {
+		if code, ok := codes[v]; ok {
+			s.Set[code/64] |= 1 << (code % 64)
+		}
+	}
+	for _, v := range q.members {
+		put(v)
+	}
+	if q.mode == member {
+		return nil
+	}
+	put(q.value)
+	for q.mode == eq && q.no >= 0 {
+		next := &b.questions[q.no]
+		if next.mode != eq || next.feature != q.feature || next.yes != q.yes {
+			break
+		}
+		if b.left--; b.left < 0 {
+			return invalid("the trees have a cycle")
+		}
+		put(next.value)
+		s.MissingLeft = s.MissingLeft || next.missingYes
+		q.no = next.no
+	}
+	return nil
+}
