@@ -20,6 +20,9 @@ import (
 	"time"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/flow/registry"
+	"github.com/leat-ai/leat/flow/registry/tracked"
+	"github.com/leat-ai/leat/flow/registry/webhook"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/surface/server"
 )
@@ -27,6 +30,13 @@ import (
 // Services is what the protocol is a surface of.
 type Services struct {
 	Version string
+
+	Registry *registry.Registry
+	Versions *tracked.Versions
+	Webhooks *webhook.Hooks
+	// Aliased is called when an alias was set: an endpoint may have waited for
+	// it.
+	Aliased func(ctx context.Context, by string)
 }
 
 type surface struct{ Services }
