@@ -1,6 +1,7 @@
 package columns
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -78,6 +79,8 @@ func (b *Builder) Batch(rows int) (frame.Batch, error) {
 	}
 	return b.record.NewRecordBatch(), nil
 }
+
+var errForm = errors.New("that is another type")
 
 func appendJSON(b array.Builder, cell jsontext.Value) error {
 	if cell.Kind() == 'n' {

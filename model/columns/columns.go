@@ -4,9 +4,11 @@
 //
 // It stands below the contract package model. AppendColumn writes a column as
 // a JSON array; a Builder collects JSON cells into columns of declared types;
-// Convert makes a declared type of a foreign Arrow column. What comes in is
-// hostile: every cell is checked against its type, nothing is shared with the
-// bytes that it came in, and a mistake names the column and the row.
+// ReadArrow reads an Arrow stream into them. What comes in is hostile: every
+// cell is checked against its type, sizes before memory is taken, nothing is
+// shared with the bytes that it came in, and a mistake names the column and
+// the row. (Arrow's own reader takes memory as the stream's counts say, so it
+// is not used here.)
 package columns
 
 import (

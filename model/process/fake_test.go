@@ -194,7 +194,7 @@ func scoreArrow(stream []byte) []byte {
 	}
 	schema := arrow.NewSchema([]arrow.Field{{Name: "score", Type: arrow.PrimitiveTypes.Float64}}, nil)
 	var out bytes.Buffer
-	wr := ipc.NewWriter(&out, ipc.WithSchema(schema), ipc.WithZstd())
+	wr := ipc.NewWriter(&out, ipc.WithSchema(schema))
 	_ = wr.Write(array.NewRecordBatch(schema, []arrow.Array{b.NewArray()}, int64(xs.Len())))
 	_ = wr.Close()
 	return out.Bytes()

@@ -5,11 +5,9 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/ipc"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -100,53 +98,11 @@ func appendJSONRows(dst []byte, in frame.Batch) []byte {
 
 // readRows reads the payload of a result frame: the fields of a signature, as
 // many rows as were asked.
-func (h hello) readRows(payload []byte, fields []model.Field, rows int) (out frame.Batch, err error) {
-	defer func() {
-		if cause := recover(); cause != nil { // a library's, on bytes that lie
-			out, err = nil, fault.New(fault.Corrupt, "the worker's answer cannot be read")
-		}
-	}()
+func (h hello) readRows(payload []byte, fields []model.Field, rows int) (frame.Batch, error) {
 	if h.Encoding == encodingJSON {
 		return readJSONRows(payload, fields, rows)
 	}
-	r, err := ipc.NewReader(bytes.NewReader(payload), ipc.WithAllocator(&bounded{left: 8 * maxFrame}))
-	if err != nil {
-		return nil, fault.Wrap(err, fault.Corrupt, "the worker's answer is not an Arrow stream")
-	}
-	defer r.Release()
-	if !r.Next() {
-		if err := r.Err(); err != nil && err != io.EOF {
-			return nil, fault.Wrap(err, fault.Corrupt, "the worker's answer is not an Arrow stream")
-		}
-		return nil, fault.New(fault.Corrupt, "the worker answered no rows for %d", rows)
-	}
-	out, err = columns.Answer(r.RecordBatch(), fields, rows)
-	if err == nil && r.Next() {
-		out.Release()
-		return nil, fault.New(fault.Corrupt, "the worker's answer has more than one record batch")
-	}
-	return out, err
-}
-
-// bounded is an allocator that gives out only so much: compressed buffers say
-// themselves how large they become.
-type bounded struct {
-	memory.GoAllocator
-	left int
-}
-
-func (b *bounded) Allocate(size int) []byte {
-	if b.left -= size; b.left < 0 {
-		panic("the answer takes too much memory") // readRows recovers
-	}
-	return b.GoAllocator.Allocate(size)
-}
-
-func (b *bounded) Reallocate(size int, old []byte) []byte {
-	if b.left -= max(size-len(old), 0); b.left < 0 {
-		panic("the answer takes too much memory")
-	}
-	return b.GoAllocator.Reallocate(size, old)
+	return columns.ReadArrow(payload, fields, rows)
 }
 
 func readJSONRows(payload []byte, fields []model.Field, rows int) (frame.Batch, error) {
