@@ -313,3 +313,21 @@ func readRuns(ctx context.Context, tx catalog.Tx, group, after int64, limit int)
 		return c, r.read(body, latest)
 	}, `SELECT number, id, seq, body, latest FROM tracked_runs WHERE experiment = ? AND seq > ? ORDER BY seq LIMIT ?`, group, after, limit)
 }
+
+// Amend changes a tag of a run: f makes the new value of the one before, ""
+// where there is none.
+func (r *Runs) Amend(ctx context.Context, id, key string, f func(before string) (string, error)) error {
+	_, err := r.change(ctx, id, func(run *Run) error {
+		before, _ := run.Tags.Get(key)
+		after, err := f(before)
+		if err != nil {
+			return err
+		}
+		if err := checkLength("tag "+key, after, maxTag); err != nil {
+			return err
+		}
+		run.Tags = run.Tags.with(key, after)
+		return nil
+	})
+	return err
+}

@@ -52,7 +52,16 @@ func writeError(w http.ResponseWriter, err error) {
 		text += ": " + p.Hint
 	}
 	server.SetRetryAfter(w.Header(), err)
+	writeAs(w, status, wireError{word, text})
+}
+
+func writeAs(w http.ResponseWriter, status int, e wireError) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(wireError{word, text}) // a client that is gone has nobody to tell
+	_ = json.NewEncoder(w).Encode(e) // a client that is gone has nobody to tell
+}
+
+// missing is the fault of a message without a field that it needs.
+func missing(field string) error {
+	return fault.New(fault.Invalid, "Missing value for required parameter '%s'", field)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/leat-ai/leat/flow/registry"
 	"github.com/leat-ai/leat/flow/registry/tracked"
 	"github.com/leat-ai/leat/flow/registry/webhook"
+	"github.com/leat-ai/leat/flow/track"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/surface/server"
 )
@@ -30,6 +31,7 @@ import (
 // Services is what the protocol is a surface of.
 type Services struct {
 	Version string
+	Track   *track.Track
 
 	Registry *registry.Registry
 	Versions *tracked.Versions
@@ -67,10 +69,17 @@ func Register(s *server.Server, services Services) {
 	for _, prefix := range prefixes() {
 		for _, routes := range [][]route{m.trackingRoutes(), m.registryRoutes()} {
 			for _, r := range routes {
-				s.Handle(r.method+" "+prefix+r.path, r.handler())
+				s.HandleAs(r.method+" "+prefix+r.path, r.handler(), writeError)
 			}
 		}
+		upload := m.uploadRoute()
+		s.HandleLarge(upload.method+" "+prefix+upload.path, maxArtifact, upload.handler())
+		for _, method := range [...]string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+			s.HandleAs(method+" "+prefix, http.HandlerFunc(nowhere), writeError)
+		}
 	}
+	s.HandleOpen("GET /health", http.HandlerFunc(healthy))
+	s.HandleOpen("GET /version", http.HandlerFunc(version))
 }
 
 // handler answers a route, its errors in the protocol's shape.
@@ -115,17 +124,28 @@ const (
 // the answer is JSON.
 func call[Q, A any](f func(ctx context.Context, q Q) (A, error)) handle {
 	shape := shapeOf[Q]()
+	return func(w http.ResponseWriter, r *http.Request) error { return serve(w, r, shape, f) }
+}
+
+// called is call for an operation that has a part of its message in the path
+// of its address; value returns such a part by its name.
+func called[Q, A any](f func(ctx context.Context, value func(name string) string, q Q) (A, error)) handle {
+	shape := shapeOf[Q]()
 	return func(w http.ResponseWriter, r *http.Request) error {
-		var q Q
-		if err := decode(w, r, shape, &q); err != nil {
-			return err
-		}
-		a, err := f(r.Context(), q)
-		if err != nil {
-			return err
-		}
-		return answer(w, a)
+		return serve(w, r, shape, func(ctx context.Context, q Q) (A, error) { return f(ctx, r.PathValue, q) })
 	}
+}
+
+func serve[Q, A any](w http.ResponseWriter, r *http.Request, s shape, f func(ctx context.Context, q Q) (A, error)) error {
+	var q Q
+	if err := decode(w, r, s, &q); err != nil {
+		return err
+	}
+	a, err := f(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	return answer(w, a)
 }
 
 // none is a message without fields.

@@ -75,6 +75,21 @@ func (i *id) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*string)(i))
 }
 
+// flag is a boolean, which a query has as text.
+type flag bool
+
+func (f *flag) UnmarshalJSON(text []byte) error {
+	switch strings.ToLower(strings.Trim(string(text), `"`)) {
+	case "true":
+		*f = true
+	case "false", "null", "":
+		*f = false
+	default:
+		return fault.New(fault.Invalid, "Invalid boolean value: %.60s, must be 'true' or 'false'", text)
+	}
+	return nil
+}
+
 // tag is a key with a value.
 type tag struct {
 	Key   string `json:"key"`
