@@ -114,6 +114,12 @@ func NewCaller(name string, c Config) (*Caller, error) {
 		retry.WithDelay(c.First)
 	}
 	retry.WithJitterFactor(0.5)
+	retry.WithDelayFunc(func(e failsafe.ExecutionAttempt[struct{}]) time.Duration {
+		if d, ok := errors.AsType[*delayed](e.LastError()); ok {
+			return d.wait
+		}
+		return -1 // as the backoff says
+	})
 	return &Caller{name: name, breaker: breaker, executor: failsafe.With[struct{}](retry.Build(), breaker)}, nil
 }
 
@@ -122,9 +128,54 @@ func failing(err error) bool {
 	return fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Overloaded) || fault.Is(err, fault.Timeout)
 }
 
+// After says of an error of a call that the neighbour asked not to be called
+// again before some time has passed, as Retry-After does. A retry waits so
+// long; where the context ends first, or the wait is over a bound of its
+// caller, there is none: see Final.
+func After(err error, wait time.Duration) error {
+	if err == nil || wait <= 0 {
+		return err
+	}
+	return &delayed{err, wait}
+}
+
+// Final says of an error of a call that there is no use in calling again,
+// whatever its kind. It counts against the neighbour all the same.
+func Final(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &final{err}
+}
+
+type delayed struct {
+	error
+	wait time.Duration
+}
+
+func (d *delayed) Unwrap() error { return d.error }
+
+type final struct{ error }
+
+func (f *final) Unwrap() error { return f.error }
+
+// plain takes the marks of this package off an error.
+func plain(err error) error {
+	if d, ok := err.(*delayed); ok {
+		return plain(d.error)
+	}
+	if f, ok := err.(*final); ok {
+		return plain(f.error)
+	}
+	return err
+}
+
 // passing tells whether the same call may succeed soon. An open breaker stays
 // open for longer than a retry waits.
 func passing(err error) bool {
+	if _, done := errors.AsType[*final](err); done {
+		return false
+	}
 	return err != nil && !errors.Is(err, circuitbreaker.ErrOpen) && fault.KindOf(err).Retryable()
 }
 
@@ -141,7 +192,7 @@ func (c *Caller) Do(ctx context.Context, f func(context.Context) error) error {
 	case err == nil:
 		return nil
 	case last != nil: // what f said is worth more than that the budget, the breaker or the time ended it
-		return last
+		return plain(last)
 	case errors.Is(err, circuitbreaker.ErrOpen):
 		return fault.New(fault.Unavailable, "%s failed many times in a row and is not asked for now", c.name).
 			Hint("try again in %s", max(c.breaker.RemainingDelay(), time.Second).Round(time.Second))
