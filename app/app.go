@@ -39,6 +39,7 @@ import (
 	"github.com/leat-ai/leat/store/query"
 	"github.com/leat-ai/leat/surface/cli"
 	"github.com/leat-ai/leat/surface/client"
+	"github.com/leat-ai/leat/surface/compat/oip"
 	"github.com/leat-ai/leat/surface/server"
 	"github.com/leat-ai/leat/work"
 )
@@ -63,10 +64,14 @@ type Config struct {
 	// empty, the machine's name with the home; a file in Home is its alone.
 	Executor string
 	Server   server.Config
-	Silent   bool // do not listen: requests come from Client only
-	OTLP     string
-	Log      *slog.Logger
-	Retain   time.Duration // how long old snapshots of tables stay; 7 days when 0
+	// GRPC is host:port to listen on for gRPC, with the keys and TLS of Server;
+	// not at all when empty. Optional: not where something else has the port.
+	GRPC         string
+	GRPCOptional bool
+	Silent       bool // do not listen: requests come from Client only
+	OTLP         string
+	Log          *slog.Logger
+	Retain       time.Duration // how long old snapshots of tables stay; 7 days when 0
 	// ModelMemory is how many bytes models may have in memory; 512 MiB when 0.
 	ModelMemory int64
 }
@@ -129,6 +134,8 @@ type App struct {
 	keys      *identity.Keys
 	runs      *work.Engine
 	server    *server.Server
+	inference oip.Services
+	grpc      *server.GRPC // nil when it does not listen
 	client    *client.Client
 
 	converging   sync.Mutex
@@ -164,6 +171,7 @@ func (a *App) parts() []part {
 		{"ingest", a.openIngest},
 		{"runs", a.openRuns},
 		{"server", a.openServer},
+		{"grpc", a.openGRPC},
 		{"background", a.openBackground},
 	}
 }
@@ -217,6 +225,7 @@ func StartFor(ctx context.Context, o cli.ServeOptions) (cli.Running, error) {
 	c := Config{
 		Project: o.Project, Home: o.Home, Env: o.Env, Catalog: o.Catalog, Blobs: o.Blobs, Lake: o.Lake, Egress: o.Egress,
 		OTLP: o.OTLP, Silent: o.Listen == "", Retain: o.Retain, ModelMemory: int64(o.ModelMemory),
+		GRPC: o.GRPC, GRPCOptional: o.GRPCOptional,
 		Server: server.Config{Listen: o.Listen, Auth: server.Auth(o.Auth), CertFile: o.CertFile, KeyFile: o.KeyFile},
 	}
 	if o.Log != nil {

@@ -98,6 +98,8 @@ func (a *App) release(ctx context.Context, e *spec.Endpoint, list []spec.Resourc
 		return nil
 	case err != nil && !fault.Is(err, fault.NotFound):
 		return err
+	case !changed && a.unloaded(ctx, e.Name):
+		return nil
 	}
 	name, ref := resources.ModelRef(e.Model)
 	v, err := a.registry.Version(ctx, name, ref)
@@ -136,6 +138,8 @@ type endpoints struct{ app *App }
 func (e endpoints) Path(name string) (*decide.Path, error) { return e.app.serving.Path(name) }
 
 func (e endpoints) Endpoints() []string { return e.app.router.Endpoints() }
+
+func (e endpoints) Release(name string) (deploy.Release, error) { return e.app.serving.Release(name) }
 
 // Rollback returns once the earlier release is served.
 func (e endpoints) Rollback(ctx context.Context, endpoint, to, by string) (deploy.Release, error) {

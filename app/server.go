@@ -14,7 +14,6 @@ import (
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/surface/api"
 	"github.com/leat-ai/leat/surface/client"
-	"github.com/leat-ai/leat/surface/compat/oip"
 	"github.com/leat-ai/leat/surface/server"
 )
 
@@ -34,7 +33,7 @@ func (a *App) openServer(ctx context.Context) (func(context.Context) error, erro
 		Releases: a.releases, Endpoints: endpoints{a}, Scoring: scoring, Data: a.sql, Decisions: decisions{a},
 		Signals: a.signals, Keys: a.keys, Checks: a.checks,
 	})
-	oip.Register(s, oip.Services{Version: Version, Scoring: scoring, Endpoints: endpoints{a}})
+	a.openProtocols(s, scoring)
 	s.Handle("GET /metrics", api.Guarded("metrics", a.tel.Handler()))
 	a.client, err = client.New("http://localhost", client.Options{Transport: within{s.Handler()}})
 	if err != nil || a.config.Silent {

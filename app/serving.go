@@ -6,6 +6,7 @@ import (
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/flow/deploy"
 )
 
 // serving is the router as requests see it: an endpoint whose live release
@@ -49,6 +50,12 @@ func (s *serving) Hold(endpoint string) (*decide.Pinned, error) {
 func (s *serving) Path(endpoint string) (*decide.Path, error) {
 	p, err := s.router.Path(endpoint)
 	return p, s.explain(endpoint, err)
+}
+
+// Release returns the live release of an endpoint.
+func (s *serving) Release(endpoint string) (deploy.Release, error) {
+	r, err := s.router.Release(endpoint)
+	return r, s.explain(endpoint, err)
 }
 
 func (s *serving) explain(endpoint string, err error) error {

@@ -65,4 +65,6 @@ const (
 	WhyDeploy   = "deploy"   // a pipeline made it
 	WhyApply    = "apply"    // the project's files changed
 	WhyRollback = "rollback" // Rollback; no other change has this reason
+	WhyUnload   = "unload"   // somebody took the endpoint out of service
+	WhyLoad     = "load"     // and put it back
 )

@@ -34,18 +34,21 @@ import (
 
 // ServeOptions say what to serve and how.
 type ServeOptions struct {
-	Project string        // folder of resource files
-	Home    string        // folder of what the server keeps; Project/.leat when empty
-	Env     string        // environment
-	Listen  string        // host:port; "" does not listen, for use from within
-	Auth    string        // local or keys
-	OTLP    string        // collector of traces
-	Log     io.Writer     // nil for none
-	Catalog string        // URL of the catalog database; a file in Home when empty
-	Blobs   string        // URL of the blob store; a folder in Home when empty
-	Lake    string        // URL of where tables are; a folder in Home when empty
-	Egress  string        // hosts and networks that are not public and may be asked
-	Retain  time.Duration // how long old snapshots of tables stay; 7 days when 0
+	Project string // folder of resource files
+	Home    string // folder of what the server keeps; Project/.leat when empty
+	Env     string // environment
+	Listen  string // host:port; "" does not listen, for use from within
+	Auth    string // local or keys
+	GRPC    string // host:port for gRPC; "" for none
+	// GRPCOptional: without gRPC where something else has its port.
+	GRPCOptional bool
+	OTLP         string        // collector of traces
+	Log          io.Writer     // nil for none
+	Catalog      string        // URL of the catalog database; a file in Home when empty
+	Blobs        string        // URL of the blob store; a folder in Home when empty
+	Lake         string        // URL of where tables are; a folder in Home when empty
+	Egress       string        // hosts and networks that are not public and may be asked
+	Retain       time.Duration // how long old snapshots of tables stay; 7 days when 0
 	// ModelMemory is how much memory models may have; 512 MiB when 0.
 	ModelMemory spec.Bytes
 	// CertFile and KeyFile are for HTTPS; plain HTTP when empty.
@@ -55,7 +58,8 @@ type ServeOptions struct {
 // Running is a server that was started.
 type Running interface {
 	Client() *client.Client
-	URL() string // "" when it does not listen
+	URL() string  // "" when it does not listen
+	GRPC() string // host:port, "" when it does not listen for gRPC
 	Done() <-chan struct{}
 	Stop(ctx context.Context) error
 }

@@ -16,8 +16,9 @@ const AddressFile = "server.json"
 
 // Address is what AddressFile holds.
 type Address struct {
-	URL string `json:"url"`
-	PID int    `json:"pid"`
+	URL  string `json:"url"`
+	GRPC string `json:"grpc,omitempty"` // host:port, "" for none
+	PID  int    `json:"pid"`
 }
 
 // homeOf is the folder that a project's server keeps its things in.

@@ -157,11 +157,16 @@ func (c *commands) upCommand() *cobra.Command {
 			o := c.serveOptions()
 			o.Listen, o.Auth, o.OTLP, o.Log = served.Listen, served.Auth, served.OTLP, c.Err
 			o.Retain, o.CertFile, o.KeyFile = served.Retain, served.CertFile, served.KeyFile
+			o.GRPC, o.GRPCOptional = served.GRPC, !cmd.Flags().Changed("grpc")
+			if o.GRPC == "off" {
+				o.GRPC = ""
+			}
 			o.ModelMemory = served.ModelMemory
 			return c.up(cmd.Context(), o, apply)
 		})
 	f := cmd.Flags()
 	f.StringVar(&served.Listen, "listen", "127.0.0.1:8080", "host:port to listen on")
+	f.StringVar(&served.GRPC, "grpc", "127.0.0.1:8001", "host:port to listen on for gRPC; off for none")
 	f.StringVar(&served.Auth, "auth", "local", "local: no key, loopback only; keys: every request needs one")
 	f.StringVar(&served.OTLP, "otlp", os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), "collector of traces over gRPC, such as http://127.0.0.1:4317")
 	f.DurationVar(&served.Retain, "retain", 7*24*time.Hour, "how long old snapshots of tables stay")
@@ -183,10 +188,16 @@ func (c *commands) up(ctx context.Context, o ServeOptions, apply bool) error {
 			return err
 		}
 	}
-	if err := c.show(Address{URL: running.URL(), PID: os.Getpid()}, func(w io.Writer) {
+	if err := c.show(Address{URL: running.URL(), GRPC: running.GRPC(), PID: os.Getpid()}, func(w io.Writer) {
 		fmt.Fprintf(w, "serving %s\n", running.URL())
+		if running.GRPC() != "" {
+			fmt.Fprintf(w, "gRPC at %s\n", running.GRPC())
+		}
 	}); err != nil {
 		return err
+	}
+	if o.GRPC != "" && running.GRPC() == "" {
+		fmt.Fprintf(c.Err, "gRPC is off: something else listens on %s; choose another address with --grpc host:port\n", o.GRPC)
 	}
 	select {
 	case <-ctx.Done():

@@ -28,8 +28,9 @@ import (
 
 // Endpoints says what is live.
 type Endpoints interface {
-	Path(endpoint string) (*decide.Path, error)
 	Endpoints() []string
+	Release(endpoint string) (deploy.Release, error) // without waking it
+	Path(endpoint string) (*decide.Path, error)
 }
 
 // Releases finds the releases of an endpoint, live or not.
@@ -78,6 +79,10 @@ type Exchange struct {
 // Open holds the live release of a call's endpoint, when the caller may score
 // with it and it is the one that the call names.
 func (f *Front) Open(ctx context.Context, c Call) (*Exchange, error) {
+	if !c.Principal.May("score", c.Endpoint) { // before an endpoint wakes for them
+		return nil, fault.New(fault.Forbidden, "%s may not score with %s", c.Principal.Name, c.Endpoint).
+			Hint("a key needs the grant \"score:%s\"", c.Endpoint)
+	}
 	held, err := f.scoring.Hold(c.Endpoint)
 	if err != nil {
 		return nil, err
@@ -86,11 +91,12 @@ func (f *Front) Open(ctx context.Context, c Call) (*Exchange, error) {
 		held.Close()
 		return nil, err
 	}
-	if err := f.named(ctx, held.Path(), c.Version); err != nil {
+	release := held.Path().Release()
+	if err := f.named(ctx, release, c.Version); err != nil {
 		held.Close()
 		return nil, err
 	}
-	return &Exchange{Call: c, front: f, held: held, stats: f.stats.of(held.Path())}, nil
+	return &Exchange{Call: c, front: f, held: held, stats: f.stats.of(release)}, nil
 }
 
 // Close lets the release go.
@@ -209,19 +215,27 @@ func RowError(a *decide.Answer) error {
 }
 
 // Version is how a release is named to clients that know versions: its number.
-func Version(path *decide.Path) string { return strconv.Itoa(path.Release().Number) }
+func Version(r deploy.Release) string { return strconv.Itoa(r.Number) }
 
-// Live returns the live path of an endpoint that somebody may read or score
-// with, if it is the version that they name.
-func (f *Front) Live(ctx context.Context, p identity.Principal, endpoint, version string) (*decide.Path, error) {
+// Release returns the live release of an endpoint that somebody may read or
+// score with, if it is the version that they name.
+func (f *Front) Release(ctx context.Context, p identity.Principal, endpoint, version string) (deploy.Release, error) {
 	if !visible(p, endpoint) {
-		return nil, fault.New(fault.Forbidden, "%s may not see %s", p.Name, endpoint)
+		return deploy.Release{}, fault.New(fault.Forbidden, "%s may not see %s", p.Name, endpoint)
 	}
-	path, err := f.endpoints.Path(endpoint)
+	r, err := f.endpoints.Release(endpoint)
 	if err != nil {
+		return r, err
+	}
+	return r, f.named(ctx, r, version)
+}
+
+// Path is Release, ready to answer: what it reads and writes is known then.
+func (f *Front) Path(ctx context.Context, p identity.Principal, endpoint, version string) (*decide.Path, error) {
+	if _, err := f.Release(ctx, p, endpoint, version); err != nil {
 		return nil, err
 	}
-	return path, f.named(ctx, path, version)
+	return f.endpoints.Path(endpoint)
 }
 
 // Visible names the live endpoints that somebody may read or score with.
@@ -242,10 +256,9 @@ func visible(p identity.Principal, endpoint string) bool {
 // minPrefix is the least length of a prefix of an id.
 const minPrefix = 8
 
-// named tells whether a version is the release of a path: its number, its id
+// named tells whether a version is a live release: its number, its id
 // or a beginning of that, or the model version that it serves, as model@number.
-func (f *Front) named(ctx context.Context, path *decide.Path, version string) error {
-	r := path.Release()
+func (f *Front) named(ctx context.Context, r deploy.Release, version string) error {
 	live := r.Content.Variants[0]
 	if version == "" || version == strconv.Itoa(r.Number) ||
 		len(version) >= minPrefix && strings.HasPrefix(r.ID, version) ||

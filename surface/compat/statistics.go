@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/flow/deploy"
 )
 
 // Statistics counts what came through a Front, by endpoint and release. A
@@ -27,8 +27,7 @@ const maxModels = 4096
 
 func newStatistics() *Statistics { return &Statistics{models: map[modelKey]*modelStats{}} }
 
-func (s *Statistics) of(path *decide.Path) *modelStats {
-	r := path.Release()
+func (s *Statistics) of(r deploy.Release) *modelStats {
 	key := modelKey{r.Endpoint, r.Number}
 	s.mu.RLock()
 	m := s.models[key]
@@ -54,7 +53,7 @@ func (s *Statistics) of(path *decide.Path) *modelStats {
 
 // Of returns what a release of an endpoint has answered since the server
 // started.
-func (s *Statistics) Of(path *decide.Path) Counts { return s.of(path).counts() }
+func (s *Statistics) Of(r deploy.Release) Counts { return s.of(r).counts() }
 
 // duration counts durations.
 type duration struct{ count, ns atomic.Uint64 }

@@ -144,6 +144,9 @@ func (x *Exchange) rows(v jsontext.Value, names []string) (realtime.Rows, error)
 	if err != nil {
 		return realtime.Rows{}, err
 	}
+	if len(v) < 2*n*len(order) { // a value and what follows it; what is not there needs no memory
+		return realtime.Rows{}, fault.New(fault.Invalid, "some of %d rows have fewer than %d values", n, len(order)).Hint("the columns are %s", namesOf(inputs))
+	}
 	b := x.Blank(n)
 	defer b.Release()
 	for row := range n {
@@ -254,10 +257,20 @@ func Predictions(dst []byte, rows frame.Batch) []byte {
 		}
 		for i, f := range fields {
 			dst = append(dst, "{,"[min(i, 1)])
-			dst, _ = jsontext.AppendQuote(dst, f.Name)
+			dst = AppendString(dst, f.Name)
 			dst = realtime.AppendValue(append(dst, ':'), rows.Column(i), row)
 		}
 		dst = append(dst, '}')
 	}
 	return append(dst, ']')
+}
+
+// AppendString appends s as a JSON string; what is not UTF-8 in it becomes
+// U+FFFD.
+func AppendString(dst []byte, s string) []byte {
+	quoted, err := jsontext.AppendQuote(dst, s)
+	if err != nil {
+		quoted, _ = jsontext.AppendQuote(dst, string([]rune(s)))
+	}
+	return quoted
 }

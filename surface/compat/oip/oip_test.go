@@ -21,6 +21,7 @@ import (
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/model"
 	"github.com/leat-ai/leat/pattern/realtime"
+	"github.com/leat-ai/leat/surface/compat"
 	"github.com/leat-ai/leat/surface/compat/oip"
 	"github.com/leat-ai/leat/surface/server"
 )
@@ -96,7 +97,7 @@ func serve(t *testing.T, inputs ...model.Field) *server.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	oip.Register(s, oip.Services{Version: "test", Scoring: realtime.New(router, nil, clock.System{}), Endpoints: router})
+	oip.Register(s, oip.Services{Version: "test", Front: compat.New(realtime.New(router, nil, clock.System{}), router, nil)})
 	return s
 }
 
@@ -117,14 +118,14 @@ func TestMetadata(t *testing.T) {
 	s := serve(t, model.Field{Name: "a", Type: frame.Double}, model.Field{Name: "n", Type: frame.Int},
 		model.Field{Name: "ok", Type: frame.Bool}, model.Field{Name: "name", Type: frame.String}, model.Field{Name: "at", Type: frame.Timestamp})
 	for path, want := range map[string]string{
-		"/v2":                               `{"name":"leat","version":"test","extensions":[]}`,
+		"/v2":                               `{"name":"leat","version":"test","extensions":["binary_tensor_data","model_configuration","statistics"]}`,
 		"/v2/health/live":                   `{"live":true}`,
 		"/v2/health/ready":                  `{"ready":true}`,
 		"/v2/models/sum/ready":              `{"name":"sum","ready":true}`,
 		"/v2/models/sum/versions/7/ready":   `{"name":"sum","ready":true}`,
-		"/v2/models/other":                  `{"error":"there is no endpoint \"other\" with a live release"}`,
-		"/v2/models/sum/versions/6":         `{"error":"sum serves version 7, not 6"}`,
-		"/v2/models/sum/versions/six/ready": `{"error":"sum serves version 7, not six"}`,
+		"/v2/models/other":                  `{"error":"there is no endpoint \"other\" with a live release (`+"`leat releases`"+` lists the endpoints; one becomes live when its pipeline deploys a model)"}`,
+		"/v2/models/sum/versions/6":         `{"error":"sum has no version \"6\" that is live (release 7 is live, with adder@1; leave the version out to be answered by what is live)"}`,
+		"/v2/models/sum/versions/six/ready": `{"error":"sum has no version \"six\" that is live (release 7 is live, with adder@1; leave the version out to be answered by what is live)"}`,
 		"/v2/models/sum": `{"name":"sum","versions":["7"],"platform":"leat","inputs":[{"name":"a","datatype":"FP64","shape":[-1]},` +
 			`{"name":"n","datatype":"INT64","shape":[-1]},{"name":"ok","datatype":"BOOL","shape":[-1]},{"name":"name","datatype":"BYTES","shape":[-1]},` +
 			`{"name":"at","datatype":"BYTES","shape":[-1]}],"outputs":[{"name":"score","datatype":"FP64","shape":[-1]},{"name":"word","datatype":"BYTES","shape":[-1]}]}`,
@@ -264,7 +265,7 @@ func TestMistakesHaveTheProtocolsShape(t *testing.T) {
 			t.Errorf("%q: %d %s", body, code, got)
 		}
 	}
-	if code, got := ask(t, s, scorer, "POST", "/v2/models/sum/versions/6/infer", named); code != 404 || !strings.Contains(got, "serves version 7") {
+	if code, got := ask(t, s, scorer, "POST", "/v2/models/sum/versions/6/infer", named); code != 404 || !strings.Contains(got, "release 7 is live") {
 		t.Errorf("%d %s", code, got)
 	}
 }
@@ -288,7 +289,7 @@ func FuzzInfer(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	oip.Register(s, oip.Services{Scoring: realtime.New(router, nil, clock.System{}), Endpoints: router})
+	oip.Register(s, oip.Services{Front: compat.New(realtime.New(router, nil, clock.System{}), router, nil)})
 	f.Fuzz(func(t *testing.T, body string) {
 		code, got := ask(t, s, scorer, "POST", "/v2/models/sum/infer", body)
 		if !json.Valid([]byte(got)) || code >= 500 {
