@@ -116,7 +116,7 @@ func NewCaller(name string, c Config) (*Caller, error) {
 	retry.WithJitterFactor(0.5)
 	retry.WithDelayFunc(func(e failsafe.ExecutionAttempt[struct{}]) time.Duration {
 		if d, ok := errors.AsType[*delayed](e.LastError()); ok {
-			return d.wait
+			return 2 * d.wait // the jitter may take half of it
 		}
 		return -1 // as the backoff says
 	})
