@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -39,9 +40,26 @@ func (a *App) openBackground(ctx context.Context) (func(context.Context) error, 
 			a.log.Error("decisions stay in the log", "error", err)
 		}
 	})
+	a.loops.Go(a.settleDown)
 	a.every(compactRecords, a.compactRecords)
 	a.every(maintainLake, a.maintain)
 	return a.stopBackground, nil
+}
+
+// settled is how long after its start a server has its start behind it.
+const settled = 2 * time.Second
+
+// settleDown gives back the memory that only the start needed.
+func (a *App) settleDown() {
+	select {
+	case <-a.life.Done():
+		return
+	case <-time.After(settled):
+	}
+	debug.FreeOSMemory()
+	if err := dropText(); err != nil {
+		a.log.Debug("the program's text stays in memory", "error", err)
+	}
 }
 
 func (a *App) stopBackground(ctx context.Context) error {

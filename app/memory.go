@@ -9,7 +9,7 @@ import (
 
 // headroom is how many bytes of garbage may lie about before it is collected,
 // however little is in use.
-const headroom = 64 << 20
+const headroom = 48 << 20
 
 // SpareCollections lets a small heap grow by headroom between collections,
 // instead of to its double: a server has some 20 MB in use and would collect
