@@ -66,6 +66,7 @@ func signature() model.Signature {
 type world struct {
 	*registry.Registry
 	blobs string // folder
+	store *blob.Store
 }
 
 func open(t testing.TB) world {
@@ -87,7 +88,8 @@ func over(t testing.TB, db *catalog.DB) world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = bucket.Close() })
-	w.Registry = registry.New(db, blob.NewStore(bucket, t.TempDir()), []model.Format{plain{}}, clock.System{})
+	w.store = blob.NewStore(bucket, t.TempDir())
+	w.Registry = registry.New(db, w.store, []model.Format{plain{}}, clock.System{})
 	return w
 }
 
