@@ -23,7 +23,7 @@ func objectives() map[string]objective {
 	positive := objective{task: model.Regression, link: tree.Exp, margin: logarithm}
 	return map[string]objective{
 		"binary:logistic": {task: model.Binary, link: tree.Sigmoid, margin: logit},
-		"binary:logitraw": {task: model.Binary, link: tree.Sigmoid, margin: logit, raw: true},
+		"binary:logitraw": {task: model.Binary, link: tree.Sigmoid, margin: same, raw: true},
 		"binary:hinge":    {task: model.Binary, link: tree.Step, margin: same},
 		"multi:softprob":  {task: model.Multiclass, link: tree.Softmax, margin: same},
 		"multi:softmax":   {task: model.Multiclass, link: tree.Softmax, margin: same, class: true},
@@ -88,6 +88,9 @@ func (l *learner) margins(o objective) ([]float64, error) {
 	margins := make([]float64, n)
 	for k := range margins {
 		b := base[k%len(base)]
+		if l.booster == "gblinear" { // which takes no note of the others
+			b = base[0]
+		}
 		m, ok := o.margin(b)
 		if !ok || m-m != 0 {
 			return nil, invalid("the base score %v cannot be one of %s", b, l.objective)
