@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"bytes"
 	"context"
 	"io/fs"
 	"path"
@@ -54,6 +55,9 @@ func (m Files) onlyFolder() string {
 
 // model finds the one file of a folder that is a model.
 func (m Files) model() (string, error) {
+	if err := m.foreign(); err != nil {
+		return "", err
+	}
 	var models, others []string
 	var refused error
 	for _, name := range m.List() {
@@ -82,6 +86,25 @@ func (m Files) model() (string, error) {
 		return "", fault.New(fault.Invalid, "the folder holds no model").Hint("%s", hintKinds)
 	}
 	return "", fault.New(fault.Invalid, "the folder holds no model, but %s", listed(others)).Hint("%s", hintKinds)
+}
+
+// foreign refuses folders by the files that only one library writes.
+func (m Files) foreign() error {
+	for name := range m {
+		switch path.Base(name) {
+		case "data.pkl":
+			return fault.New(fault.Unsupported, "it is a PyTorch model, whose graph is in a Python pickle").Hint("%s", hintTorch)
+		case "model.weights.h5":
+			return fault.New(fault.Unsupported, "it is a Keras model").Hint("%s", hintKeras)
+		case "saved_model.pb":
+			return fault.New(fault.Unsupported, "it is a TensorFlow SavedModel").Hint("%s", hintKeras)
+		case "schema.json":
+			if bytes.Contains(m[name], []byte("__loader__")) {
+				return fault.New(fault.Unsupported, "it is a skops file, which names Python classes to load").Hint("%s", hintPickle)
+			}
+		}
+	}
+	return nil
 }
 
 // listed names a few of many.

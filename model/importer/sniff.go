@@ -232,10 +232,10 @@ func unknown(name string, data []byte) error {
 		what = "text, but no model that Leat knows"
 	}
 	err := fault.New(fault.Invalid, "%s is %s", name, what)
-	switch strings.ToLower(path.Ext(name)) {
-	case ".json", ".ubj":
+	switch ext := strings.ToLower(path.Ext(name)); {
+	case head[0] == '{' && (ext == ".json" || ext == ".ubj"):
 		return err.Hint("XGBoost models have a \"learner\" with a \"gradient_booster\": is the file whole?")
-	case ".onnx":
+	case ext == ".onnx":
 		return err.Hint("an ONNX file has a graph: is the file whole?")
 	}
 	return err.Hint("%s", hintKinds)

@@ -121,9 +121,9 @@ func (c *commands) scoreFile(ctx context.Context, path string, f scoreFlags) err
 func (c *commands) writeScores(path string, score func(w io.Writer) (int64, error)) (n int64, err error) {
 	var out io.Writer = c.Out
 	if path != "" {
-		file, err := os.Create(path)
-		if err != nil {
-			return 0, fault.Wrap(err, fault.Invalid, "cannot write %s", path)
+		file, cerr := os.Create(path)
+		if cerr != nil {
+			return 0, fault.Wrap(cerr, fault.Invalid, "cannot write %s", path)
 		}
 		defer func() {
 			if cerr := file.Close(); err == nil {
