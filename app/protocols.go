@@ -10,7 +10,9 @@ import (
 	"github.com/leat-ai/leat/pattern/realtime"
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/surface/compat"
+	"github.com/leat-ai/leat/surface/compat/azureml"
 	"github.com/leat-ai/leat/surface/compat/oip"
+	"github.com/leat-ai/leat/surface/compat/predict"
 	"github.com/leat-ai/leat/surface/server"
 )
 
@@ -19,6 +21,8 @@ func (a *App) openProtocols(s *server.Server, scoring *realtime.Service) {
 	front := compat.New(scoring, endpoints{a}, a.releases)
 	a.inference = oip.Services{Version: Version, Front: front, Repository: repository{a}, Ready: a.isReady}
 	oip.Register(s, a.inference)
+	azureml.Register(s, front)
+	predict.Register(s, front)
 }
 
 // isReady tells whether every part that all requests need answers.

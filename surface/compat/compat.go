@@ -275,9 +275,8 @@ func (f *Front) named(ctx context.Context, r deploy.Release, version string) err
 		Hint("release %d is live, with %s@%d; leave the version out to be answered by what is live", r.Number, live.Model, live.Version)
 }
 
-// Only returns the one live endpoint that somebody may score with, for
-// protocols whose requests need not name any.
-func (f *Front) Only(p identity.Principal) (string, error) {
+// only returns the one live endpoint that somebody may score with.
+func (f *Front) only(p identity.Principal) (string, error) {
 	var found []string
 	for _, name := range f.endpoints.Endpoints() {
 		if p.May("score", name) {
@@ -299,3 +298,29 @@ func (f *Front) Only(p identity.Principal) (string, error) {
 
 // EndpointHeader names an endpoint to protocols that have no place for it.
 const EndpointHeader = "Leat-Endpoint"
+
+// Choose returns the endpoint that a request of a protocol without a place for
+// it names: in the path, in a header, or by there being one only.
+func (f *Front) Choose(r *http.Request) (string, error) {
+	if name := r.PathValue("endpoint"); name != "" {
+		return name, nil
+	}
+	if name := r.Header.Get(EndpointHeader); name != "" {
+		return name, nil
+	}
+	p, _ := identity.From(r.Context())
+	return f.only(p)
+}
+
+// Predict scores rows and returns their Predictions, as what stands between
+// two texts.
+func (x *Exchange) Predict(ctx context.Context, read func() (realtime.Rows, error), before, after string) (reply []byte, err error) {
+	err = x.Score(ctx, read, func(a *decide.Answer) error {
+		if err := RowError(a); err != nil {
+			return err
+		}
+		reply = append(Predictions(append(reply, before...), a.Rows), after...)
+		return nil
+	})
+	return reply, err
+}

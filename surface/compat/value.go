@@ -3,6 +3,7 @@ package compat
 import (
 	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -61,6 +62,19 @@ func Bool(v bool) Value {
 
 // Text is a string; see Float.
 func Text(v string) Value { return Value{kind: text, text: v} }
+
+// Cell is a cell of text of a column of a type; an empty one is NULL.
+func Cell(v string, t frame.Type) Value {
+	switch {
+	case v == "":
+		return Value{}
+	case t == frame.Bool && (strings.EqualFold(v, "true") || strings.EqualFold(v, "false")):
+		return Bool(strings.EqualFold(v, "true"))
+	case t == frame.Double || t == frame.Int || t == frame.Bool:
+		return Value{kind: digits, text: v}
+	}
+	return Text(v)
+}
 
 // Token is a value of JSON; false for what is none, a bracket for instance.
 // It does not outlive the token.

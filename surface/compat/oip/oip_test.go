@@ -123,7 +123,7 @@ func TestMetadata(t *testing.T) {
 		"/v2/health/ready":                  `{"ready":true}`,
 		"/v2/models/sum/ready":              `{"name":"sum","ready":true}`,
 		"/v2/models/sum/versions/7/ready":   `{"name":"sum","ready":true}`,
-		"/v2/models/other":                  `{"error":"there is no endpoint \"other\" with a live release (`+"`leat releases`"+` lists the endpoints; one becomes live when its pipeline deploys a model)"}`,
+		"/v2/models/other":                  `{"error":"there is no endpoint \"other\" with a live release (` + "`leat releases`" + ` lists the endpoints; one becomes live when its pipeline deploys a model)"}`,
 		"/v2/models/sum/versions/6":         `{"error":"sum has no version \"6\" that is live (release 7 is live, with adder@1; leave the version out to be answered by what is live)"}`,
 		"/v2/models/sum/versions/six/ready": `{"error":"sum has no version \"six\" that is live (release 7 is live, with adder@1; leave the version out to be answered by what is live)"}`,
 		"/v2/models/sum": `{"name":"sum","versions":["7"],"platform":"leat","inputs":[{"name":"a","datatype":"FP64","shape":[-1]},` +
