@@ -29,6 +29,9 @@ func (m *surface) uploadRoute() route {
 }
 
 func (m *surface) upload(w http.ResponseWriter, r *http.Request) error {
+	if err := mayWrite(r.PathValue("path")); err != nil {
+		return err
+	}
 	_, err := m.Track.Artifacts.Put(r.Context(), r.PathValue("path"), patient{r.Body, w}, caller(r.Context()).Name)
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return fault.New(fault.TooLarge, "an artifact has at most %d bytes", tooLarge.Limit)
@@ -52,7 +55,7 @@ func (p patient) Read(b []byte) (int, error) {
 }
 
 func (m *surface) download(w http.ResponseWriter, r *http.Request) error {
-	f, content, err := m.Track.Artifacts.Open(r.Context(), r.PathValue("path"))
+	f, content, err := m.openArtifact(r.Context(), r.PathValue("path"))
 	if err != nil {
 		return err
 	}
@@ -77,6 +80,9 @@ func (l lasting) Write(b []byte) (int, error) {
 }
 
 func (m *surface) remove(w http.ResponseWriter, r *http.Request) error {
+	if err := mayWrite(r.PathValue("path")); err != nil {
+		return err
+	}
 	if err := m.Track.Artifacts.Delete(r.Context(), strings.TrimSuffix(r.PathValue("path"), "/")); err != nil {
 		return err
 	}
@@ -129,7 +135,7 @@ func (m *surface) listFiles(ctx context.Context, q listFilesQuery) (someFiles, e
 	if err != nil {
 		return someFiles{}, err
 	}
-	files, err := m.Track.Artifacts.List(ctx, folder)
+	files, err := m.listArtifacts(ctx, folder)
 	return someFiles{Files: messagesOfFiles(files, folder)}, err
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"maps"
 	"path"
@@ -16,7 +15,9 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/flow/registry"
+	"github.com/leat-ai/leat/flow/track"
 	"github.com/leat-ai/leat/model"
+	"github.com/leat-ai/leat/store/blob"
 )
 
 // Versions are downloaded from addresses of this protocol's artifact store
@@ -48,12 +49,15 @@ func ownPath(p string) (name string, number int, file string, ok bool) {
 
 // content is a file of a version as it is downloaded.
 type content struct {
-	bytes int64
-	open  func(ctx context.Context) (io.ReadCloser, error)
+	file registry.File // where it lies in the blob store
+	text []byte        // what it is otherwise
 }
 
-func contentOf(text []byte) content {
-	return content{int64(len(text)), func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }}
+func (c content) size() int64 {
+	if c.file.Digest != "" {
+		return c.file.Bytes
+	}
+	return int64(len(c.text))
 }
 
 // folder returns the files of a version: those that it was registered with,
@@ -72,7 +76,7 @@ func (m *surface) folder(ctx context.Context, name string, number int) (map[stri
 	}
 	files := make(map[string]content, len(kept))
 	for name, f := range kept {
-		files[name] = content{f.Bytes, func(ctx context.Context) (io.ReadCloser, error) { return m.Registry.Open(ctx, f) }}
+		files[name] = content{file: f}
 	}
 	return files, nil
 }
@@ -103,7 +107,7 @@ func (m *surface) exported(ctx context.Context, v registry.Version) (map[string]
 		if err != nil {
 			return nil, err
 		}
-		files[path.Join("data", name)] = contentOf(text)
+		files[path.Join("data", name)] = content{text: text}
 	}
 	return withMLmodel(v, files, map[string]any{"leat": map[string]any{"format": v.Manifest.Format, "data": "data"}})
 }
@@ -114,8 +118,8 @@ const onnxVersion = "1.17.0"
 func onnxFolder(v registry.Version, graph []byte) (map[string]content, error) {
 	const file = "model.onnx"
 	files := map[string]content{
-		file:               contentOf(graph),
-		"requirements.txt": contentOf([]byte("mlflow\nonnx\nonnxruntime\nnumpy\npandas\n")),
+		file:               content{text: graph},
+		"requirements.txt": content{text: []byte("mlflow\nonnx\nonnxruntime\nnumpy\npandas\n")},
 	}
 	return withMLmodel(v, files, map[string]any{
 		"onnx": map[string]any{"onnx_version": onnxVersion, "data": file, "providers": []string{"CPUExecutionProvider"}, "save_as_external_data": false},
@@ -141,7 +145,7 @@ func withMLmodel(v registry.Version, files map[string]content, flavors map[strin
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Internal, "the MLmodel file could not be written")
 	}
-	files["MLmodel"] = contentOf(text.Bytes())
+	files["MLmodel"] = content{text: text.Bytes()}
 	return files, nil
 }
 
@@ -174,16 +178,54 @@ func mlflowType(t frame.Type) string {
 	return "double"
 }
 
-// listed is a file or folder in a listing.
-type listed struct {
-	path  string
-	isDir bool
-	bytes int64
+// openArtifact opens a file of the artifact store, or of a version.
+func (m *surface) openArtifact(ctx context.Context, p string) (track.File, io.ReadCloser, error) {
+	name, number, file, ok := ownPath(p)
+	if !ok {
+		return m.Track.Artifacts.Open(ctx, p)
+	}
+	files, err := m.folder(ctx, name, number)
+	if err != nil {
+		return track.File{}, nil, err
+	}
+	c, ok := files[file]
+	if !ok {
+		return track.File{}, nil, fault.New(fault.NotFound, "there is no artifact %.300s", p)
+	}
+	f := track.File{Path: p, Size: c.size(), Digest: c.file.Digest}
+	if f.Digest == "" {
+		f.Digest = blob.DigestOf(c.text)
+		return f, io.NopCloser(bytes.NewReader(c.text)), nil
+	}
+	r, err := m.Registry.Open(ctx, c.file)
+	return f, r, err
 }
 
-// list lists what lies directly below a path of a version's files.
-func list(files map[string]content, below string) []listed {
-	found := map[string]listed{}
+// listArtifacts lists a folder of the artifact store, or of a version.
+func (m *surface) listArtifacts(ctx context.Context, folder string) ([]track.File, error) {
+	name, number, below, ok := ownPath(folder)
+	if !ok {
+		return m.Track.Artifacts.List(ctx, folder)
+	}
+	files, err := m.folder(ctx, name, number)
+	if err != nil {
+		return nil, err
+	}
+	return list(files, folder, below), nil
+}
+
+// mayWrite refuses to change what versions are made of.
+func mayWrite(p string) error {
+	if first, _, _ := strings.Cut(strings.Trim(p, "/"), "/"); first == ownRoot {
+		return fault.New(fault.Forbidden, "the files of a model version are not changed").Hint("log the model again and register another version")
+	}
+	return nil
+}
+
+// list names what lies directly below a folder of a version's files; root is
+// the path of that folder among all artifacts.
+func list(files map[string]content, root, below string) []track.File {
+	found := map[string]track.File{}
 	for name, c := range files {
 		rest, ok := name, true
 		if below != "" {
@@ -192,26 +234,16 @@ func list(files map[string]content, below string) []listed {
 		if !ok {
 			continue
 		}
-		if first, _, deeper := strings.Cut(rest, "/"); deeper {
-			found[first] = listed{path: first, isDir: true}
-		} else {
-			found[rest] = listed{path: rest, bytes: c.bytes}
+		first, _, deeper := strings.Cut(rest, "/")
+		f := track.File{Path: path.Join(root, first), Folder: deeper}
+		if !deeper {
+			f.Size, f.Digest = c.size(), c.file.Digest
 		}
+		found[first] = f
 	}
-	all := make([]listed, 0, len(found))
+	all := make([]track.File, 0, len(found))
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		all = append(all, found[name])
 	}
 	return all
-}
-
-// copyTo writes a file to a client.
-func (c content) copyTo(ctx context.Context, w io.Writer) (err error) {
-	r, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	_, err = io.Copy(w, r)
-	return err
 }
