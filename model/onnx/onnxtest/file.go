@@ -38,6 +38,7 @@ type Values struct {
 	Int32s  []int32
 	Texts   []string
 	Bools   []bool
+	Bytes   []byte // uint8, of constants only
 }
 
 // Type tells what the elements are.
@@ -53,6 +54,8 @@ func (v *Values) Type() proto.Type {
 		return proto.Int32
 	case v.Texts != nil:
 		return proto.String
+	case v.Bytes != nil:
+		return proto.Uint8
 	}
 	return proto.Bool
 }
@@ -161,7 +164,7 @@ func (v *Values) Tensor() []byte {
 }
 
 func (v *Values) raw() []byte {
-	var raw []byte
+	raw := append([]byte(nil), v.Bytes...)
 	for _, x := range v.Floats {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(x))
 	}

@@ -43,8 +43,8 @@ func whole(v float64) int64 {
 	return int64(v)
 }
 
-// floatText writes a number as ONNX Runtime does: with nine digits that
-// matter, or seventeen of a double.
+// floatText writes a number as ONNX Runtime does: with eight digits that
+// matter, of a double too.
 func floatText[T float](v T) string {
 	x := float64(v)
 	switch {
@@ -55,11 +55,7 @@ func floatText[T float](v T) string {
 	case math.IsInf(x, -1):
 		return "-INF"
 	}
-	digits := 8
-	if _, double := any(v).(float64); double {
-		digits = 17
-	}
-	return general(x, digits)
+	return general(x, 8)
 }
 
 // general is C's %.{digits}g.

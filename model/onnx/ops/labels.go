@@ -30,7 +30,7 @@ func buildLabelEncoder(n *node) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lookUp(keys, to, otherwise)
+	return lookUp(keys, to, otherwise, n.version >= 4)
 }
 
 // column reads keys or values from whichever attribute has them.
@@ -129,13 +129,14 @@ func between(index map[string]int, text func(int64) string, number func(at int) 
 	}
 }
 
-// lookUp builds a kernel for a type of keys.
-func lookUp(keys, to, otherwise *Tensor) (kernel, error) {
+// lookUp builds a kernel for a type of keys. NaN is a key like others since
+// version 4.
+func lookUp(keys, to, otherwise *Tensor, nan bool) (kernel, error) {
 	switch kindOf(keys.Type) {
 	case floats:
-		return lookUpIn(keys, floatIndex(keys.F), to, otherwise)
+		return lookUpIn(keys, floatIndex(keys.F, nan), to, otherwise)
 	case doubles:
-		return lookUpIn(keys, floatIndex(keys.D), to, otherwise)
+		return lookUpIn(keys, floatIndex(keys.D, nan), to, otherwise)
 	case integers:
 		return lookUpIn(keys, firstIndex(keys.I), to, otherwise)
 	case texts:
@@ -161,10 +162,10 @@ func firstIndex[K comparable](keys []K) func(K) (int, bool) {
 }
 
 // floatIndex is firstIndex for numbers, of which NaN is one too.
-func floatIndex[K float](keys []K) func(K) (int, bool) {
+func floatIndex[K float](keys []K, nan bool) func(K) (int, bool) {
 	find, missing := firstIndex(keys), -1
 	for i := len(keys) - 1; i >= 0; i-- {
-		if keys[i] != keys[i] {
+		if nan && keys[i] != keys[i] {
 			missing = i
 		}
 	}

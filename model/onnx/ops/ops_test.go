@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"testing"
 
 	"github.com/leat-ai/leat/model/onnx/onnxtest"
 	"github.com/leat-ai/leat/model/onnx/ops"

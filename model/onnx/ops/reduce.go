@@ -70,11 +70,7 @@ func reduce(of func() reduction, exponential bool) func(*node) (kernel, error) {
 			if err != nil {
 				return err
 			}
-			if len(along) == 0 && noop {
-				out[0].alias(in[0], in[0].Dims)
-				return nil
-			}
-			p, err := planReduce(in[0].Dims, along, keep)
+			p, err := planReduce(in[0].Dims, along, keep, len(along) == 0 && !noop)
 			if err != nil {
 				return err
 			}
@@ -91,7 +87,7 @@ type folding struct {
 	reduced, reducedMoves []int
 }
 
-func planReduce(dims []int, axes []int64, keep bool) (folding, error) {
+func planReduce(dims []int, axes []int64, keep, all bool) (folding, error) {
 	var p folding
 	goes := make([]bool, len(dims))
 	for _, axis := range axes {
@@ -103,7 +99,7 @@ func planReduce(dims []int, axes []int64, keep bool) (folding, error) {
 	}
 	moves := strides(dims)
 	for i, d := range dims {
-		if len(axes) > 0 && !goes[i] {
+		if !all && !goes[i] {
 			p.dims = append(p.dims, d)
 			p.kept, p.keptMoves = append(p.kept, d), append(p.keptMoves, moves[i])
 			continue

@@ -29,8 +29,12 @@ func (n *node) transform() (transform, error) {
 	return t, nil
 }
 
-// apply changes the scores of one row.
+// apply changes the scores of one row. A single score is left as it is, but
+// for PROBIT: so ONNX Runtime has it.
 func (t transform) apply(scores []float32) {
+	if len(scores) == 1 && t != probitTransform {
+		return
+	}
 	switch t {
 	case logisticTransform:
 		for i, v := range scores {

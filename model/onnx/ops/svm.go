@@ -157,8 +157,8 @@ func buildSVMClassifier(n *node) (kernel, error) {
 	if c.svm, err = n.svm(count); err != nil {
 		return nil, err
 	}
-	if count == 0 {
-		return buildLinearSVC(c)
+	if count == 0 || c.post == probitTransform { // nothing that a converter writes
+		return nil, unsupported("a support vector classifier without vectors, or with PROBIT")
 	}
 	c.probA, c.probB = n.floats("prob_a"), n.floats("prob_b")
 	k := len(c.perClass)
@@ -207,7 +207,6 @@ func (c *svc) run(r *run, in, out []*Tensor) error {
 		switch {
 		case len(c.probA) > 0:
 			chances.of(sums, c.probA, c.probB, scores)
-			class = c.byChance(scores, class)
 			c.post.apply(scores)
 		case pairs == 1:
 			class = c.two(scores, sums[0], class)
@@ -256,16 +255,16 @@ func mostVotes(votes []int) int {
 	return best
 }
 
-// byChance is the class of a row with probabilities.
-func (c *svc) byChance(_ []float32, voted int) int { return voted }
-
 // two makes the scores of two classes of the sum of their pair, and returns
 // the class.
 func (c *svc) two(scores []float32, sum float32, class int) int {
-	if c.post == logisticTransform {
-		scores[0], scores[1] = logistic(-sum), logistic(sum)
-	} else {
+	switch c.post {
+	case noTransform:
 		scores[0], scores[1] = -sum, sum
+	case logisticTransform:
+		scores[0], scores[1] = logistic(-sum), logistic(sum)
+	default:
+		scores[0], scores[1] = 1-sum, sum
 	}
 	return class
 }
@@ -274,13 +273,13 @@ func (c *svc) two(scores []float32, sum float32, class int) int {
 // by the method of Wu, Lin and Weng that libsvm uses.
 type chances struct {
 	k     int
-	pairs []float64 // k×k: of i against j
-	q     []float64 // k×k
-	qp, p []float64
+	pairs []float32 // k×k: of i against j
+	q     []float32 // k×k
+	qp, p []float32
 }
 
 func newChances(k int) *chances {
-	return &chances{k: k, pairs: make([]float64, k*k), q: make([]float64, k*k), qp: make([]float64, k), p: make([]float64, k)}
+	return &chances{k: k, pairs: make([]float32, k*k), q: make([]float32, k*k), qp: make([]float32, k), p: make([]float32, k)}
 }
 
 func (c *chances) of(sums, a, b, out []float32) {
@@ -288,22 +287,19 @@ func (c *chances) of(sums, a, b, out []float32) {
 	pair := 0
 	for i := range c.k {
 		for j := i + 1; j < c.k; j++ {
-			v := float64(sums[pair])*float64(a[pair]) + float64(b[pair])
-			chance := min(max(1/(1+math.Exp(v)), least), 1-least)
+			chance := min(max(1-logistic(sums[pair]*a[pair]+b[pair]), least), 1-least)
 			c.pairs[i*c.k+j], c.pairs[j*c.k+i] = chance, 1-chance
 			pair++
 		}
 	}
 	c.couple()
-	for i, v := range c.p {
-		out[i] = float32(v)
-	}
+	copy(out, c.p)
 }
 
 func (c *chances) couple() {
 	k := c.k
 	for t := range k {
-		c.p[t] = 1 / float64(k)
+		c.p[t] = 1 / float32(k)
 		c.q[t*k+t] = 0
 		for j := range k {
 			if j == t {
@@ -314,9 +310,9 @@ func (c *chances) couple() {
 			c.q[t*k+j] = -back * c.pairs[t*k+j]
 		}
 	}
-	epsilon := 0.005 / float64(k)
+	epsilon := 0.005 / float32(k)
 	for range max(100, k) {
-		whole := 0.0
+		whole := float32(0)
 		for t := range k {
 			c.qp[t] = 0
 			for j := range k {
@@ -324,9 +320,9 @@ func (c *chances) couple() {
 			}
 			whole += c.p[t] * c.qp[t]
 		}
-		worst := 0.0
+		worst := float32(0)
 		for t := range k {
-			worst = max(worst, math.Abs(c.qp[t]-whole))
+			worst = max(worst, float32(math.Abs(float64(c.qp[t]-whole))))
 		}
 		if worst < epsilon {
 			return
@@ -341,36 +337,4 @@ func (c *chances) couple() {
 			}
 		}
 	}
-}
-
-// buildLinearSVC is a classifier without vectors: one line of coefficients
-// for each class.
-func buildLinearSVC(c *svc) (kernel, error) {
-	k := c.labels.Len()
-	if len(c.coefficients) == 0 || len(c.coefficients)%k != 0 {
-		return nil, invalid("%d coefficients for %d classes", len(c.coefficients), k)
-	}
-	c.columns = len(c.coefficients) / k
-	return func(r *run, in, out []*Tensor) error {
-		x, rows, err := r.rows(in[0], c.columns)
-		if err != nil {
-			return err
-		}
-		if err := c.make(r, out, rows, k); err != nil {
-			return err
-		}
-		if err := r.spend(rows, c.columns, k); err != nil {
-			return err
-		}
-		all := c.classes.scores(r, out).F
-		for row := range rows {
-			line, scores := x[row*c.columns:(row+1)*c.columns], all[row*k:(row+1)*k]
-			for j := range scores {
-				scores[j] = dot(line, c.coefficients[j*c.columns:(j+1)*c.columns]) + c.rho[0]
-			}
-			c.label(out[0], row, top(scores))
-			c.post.apply(scores)
-		}
-		return nil
-	}, nil
 }
