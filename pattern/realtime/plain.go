@@ -2,8 +2,6 @@ package realtime
 
 import (
 	"strconv"
-	"unicode/utf8"
-	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -11,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/base/plain"
 )
 
 // readPlain reads the rows that almost every request has: flat objects of
@@ -19,7 +18,7 @@ import (
 // body from its beginning: so there is one place that decides what is allowed
 // and what is said about it. A test holds both to the same answers.
 func (l *Layout) readPlain(body []byte, maxRows int) (frame.Batch, bool) {
-	p := plainReader{layout: l, text: body, maxRows: maxRows}
+	p := plainReader{Scanner: plain.Scanner{Text: body}, layout: l, maxRows: maxRows}
 	p.columns = make([]plainColumn, len(l.inputs))
 	ok := p.document()
 	if !ok {
@@ -30,9 +29,8 @@ func (l *Layout) readPlain(body []byte, maxRows int) (frame.Batch, bool) {
 
 // plainReader is a scanner over a body with the columns that it fills.
 type plainReader struct {
+	plain.Scanner
 	layout  *Layout
-	text    []byte
-	at      int
 	rows    int
 	maxRows int
 	columns []plainColumn
@@ -50,54 +48,53 @@ type plainColumn struct {
 }
 
 func (p *plainReader) document() bool {
-	p.space()
+	p.Space()
 	switch {
-	case p.take('['):
+	case p.Take('['):
 		if !p.array() {
 			return false
 		}
-	case p.take('{'):
+	case p.Take('{'):
 		if !p.object() {
 			return false
 		}
 	default:
 		return false
 	}
-	p.space()
-	return p.at == len(p.text)
+	return p.End()
 }
 
 // object reads what follows the first brace: a row, or rows with their name.
 func (p *plainReader) object() bool {
-	start := p.at
-	name, ok := p.name()
+	start := p.At
+	name, ok := p.Name()
 	if !ok {
 		return false
 	}
 	if _, isColumn := p.layout.byName["rows"]; name != "rows" || isColumn {
-		p.at = start
+		p.At = start
 		return p.row()
 	}
-	p.space()
-	if !p.take('[') || !p.array() {
+	p.Space()
+	if !p.Take('[') || !p.array() {
 		return false
 	}
-	p.space()
-	return p.take('}')
+	p.Space()
+	return p.Take('}')
 }
 
 // array reads rows up to the closing bracket. An empty one is for readAny.
 func (p *plainReader) array() bool {
 	for {
-		p.space()
-		if !p.take('{') || !p.row() {
+		p.Space()
+		if !p.Take('{') || !p.row() {
 			return false
 		}
-		p.space()
-		if p.take(']') {
+		p.Space()
+		if p.Take(']') {
 			return true
 		}
-		if !p.take(',') {
+		if !p.Take(',') {
 			return false
 		}
 	}
@@ -110,7 +107,7 @@ func (p *plainReader) row() bool {
 	}
 	members := 0
 	for {
-		name, ok := p.name()
+		name, ok := p.Name()
 		if !ok {
 			return false
 		}
@@ -118,65 +115,29 @@ func (p *plainReader) row() bool {
 		if !known || p.columns[i].n == p.rows { // another column, or one named twice
 			return false
 		}
-		p.space()
+		p.Space()
 		if !p.value(&p.columns[i], p.layout.inputs[i].Type) {
 			return false
 		}
 		p.columns[i].n++
 		members++
-		p.space()
-		if p.take('}') {
+		p.Space()
+		if p.Take('}') {
 			return members == len(p.columns)
 		}
-		if !p.take(',') {
+		if !p.Take(',') {
 			return false
 		}
 	}
 }
 
-// name reads a member's name and its colon. It is only good until the next
-// call.
-func (p *plainReader) name() (string, bool) {
-	p.space()
-	if !p.take('"') {
-		return "", false
-	}
-	text, ok := p.plainString()
-	if !ok {
-		return "", false
-	}
-	p.space()
-	return unsafe.String(unsafe.SliceData(text), len(text)), p.take(':')
-}
-
-// plainString reads a string without escapes up to its closing quote.
-func (p *plainReader) plainString() ([]byte, bool) {
-	start, ascii := p.at, true
-	for ; p.at < len(p.text); p.at++ {
-		switch c := p.text[p.at]; {
-		case c == '"':
-			text := p.text[start:p.at]
-			p.at++
-			return text, ascii || utf8.Valid(text)
-		case c == '\\' || c < 0x20:
-			return nil, false
-		case c >= utf8.RuneSelf:
-			ascii = false
-		}
-	}
-	return nil, false
-}
-
 func (p *plainReader) value(c *plainColumn, t frame.Type) bool {
-	if p.at == len(p.text) {
-		return false
-	}
-	if p.text[p.at] == 'n' {
-		return p.word("null") && c.null(t)
+	if p.Next() == 'n' {
+		return p.Word("null") && c.null(t)
 	}
 	switch t {
 	case frame.Double:
-		text, ok := p.number()
+		text, ok := p.Number()
 		if !ok {
 			return false
 		}
@@ -184,7 +145,7 @@ func (p *plainReader) value(c *plainColumn, t frame.Type) bool {
 		c.floats = append(c.floats, v)
 		return err == nil && c.known()
 	case frame.Int:
-		text, ok := p.number()
+		text, ok := p.Number()
 		if !ok {
 			return false
 		}
@@ -192,17 +153,14 @@ func (p *plainReader) value(c *plainColumn, t frame.Type) bool {
 		c.ints = append(c.ints, v)
 		return err == nil && c.known()
 	case frame.String:
-		if !p.take('"') {
-			return false
-		}
-		text, ok := p.plainString()
+		text, ok := p.String()
 		c.bytes = append(c.bytes, text...)
 		c.ends = append(c.ends, int32(len(c.bytes)))
 		return ok && c.known()
 	case frame.Bool:
-		yes := p.word("true")
+		yes := p.Word("true")
 		c.bools = append(c.bools, yes)
-		return (yes || p.word("false")) && c.known()
+		return (yes || p.Word("false")) && c.known()
 	}
 	return false
 }
@@ -237,63 +195,6 @@ func (c *plainColumn) null(t frame.Type) bool {
 		return false
 	}
 	return true
-}
-
-// number reads a number by the grammar of JSON, which is stricter than Go's.
-func (p *plainReader) number() (string, bool) {
-	start := p.at
-	p.take('-')
-	switch {
-	case p.take('0'):
-	case !p.digits():
-		return "", false
-	}
-	if p.take('.') && !p.digits() {
-		return "", false
-	}
-	if p.take('e') || p.take('E') {
-		_ = p.take('+') || p.take('-')
-		if !p.digits() {
-			return "", false
-		}
-	}
-	text := p.text[start:p.at]
-	return unsafe.String(unsafe.SliceData(text), len(text)), true
-}
-
-func (p *plainReader) digits() bool {
-	start := p.at
-	for p.at < len(p.text) && p.text[p.at]-'0' <= 9 {
-		p.at++
-	}
-	return p.at > start
-}
-
-func (p *plainReader) word(w string) bool {
-	if len(p.text)-p.at < len(w) || string(p.text[p.at:p.at+len(w)]) != w {
-		return false
-	}
-	p.at += len(w)
-	return true
-}
-
-func (p *plainReader) take(c byte) bool {
-	if p.at < len(p.text) && p.text[p.at] == c {
-		p.at++
-		return true
-	}
-	return false
-}
-
-func (p *plainReader) space() {
-	for p.at < len(p.text) {
-		switch p.text[p.at] {
-		case ' ', '\n', '\t', '\r':
-			p.at++
-		default:
-			return
-		}
-	}
 }
 
 // batch makes arrays of what was gathered, without copying it.

@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/base/plain"
 )
 
 // single is a batch of one row that is used again for request after request:
@@ -65,7 +66,7 @@ func (s *single) fill(p *plainReader, seen []bool) bool {
 	clear(seen)
 	members := 0
 	for {
-		name, ok := p.name()
+		name, ok := p.Name()
 		if !ok {
 			return false
 		}
@@ -73,17 +74,17 @@ func (s *single) fill(p *plainReader, seen []bool) bool {
 		if !known || seen[i] {
 			return false
 		}
-		p.space()
+		p.Space()
 		if !s.value(p, i) {
 			return false
 		}
 		seen[i] = true
 		members++
-		p.space()
-		if p.take('}') {
+		p.Space()
+		if p.Take('}') {
 			return members == len(s.arrays)
 		}
-		if !p.take(',') {
+		if !p.Take(',') {
 			return false
 		}
 	}
@@ -93,29 +94,26 @@ func (s *single) value(p *plainReader, i int) bool {
 	var err error
 	switch p.layout.inputs[i].Type {
 	case frame.Double:
-		text, ok := p.number()
+		text, ok := p.Number()
 		if !ok {
 			return false
 		}
 		s.floats[i][0], err = strconv.ParseFloat(text, 64)
 	case frame.Int:
-		text, ok := p.number()
+		text, ok := p.Number()
 		if !ok {
 			return false
 		}
 		s.ints[i][0], err = strconv.ParseInt(text, 10, 64)
 	case frame.Bool:
 		s.bools[i][0] = 0
-		if p.word("true") {
+		if p.Word("true") {
 			s.bools[i][0] = 1
 			return true
 		}
-		return p.word("false")
+		return p.Word("false")
 	case frame.String:
-		if !p.take('"') {
-			return false
-		}
-		text, ok := p.plainString()
+		text, ok := p.String()
 		if !ok {
 			return false
 		}
@@ -159,7 +157,7 @@ func (r Rows) Release() {
 
 // readSingle reads a body of one plain row into a batch that is used again.
 func (l *Layout) readSingle(body []byte) (Rows, bool) {
-	p := plainReader{layout: l, text: body, maxRows: 1}
+	p := plainReader{Scanner: plain.Scanner{Text: body}, layout: l, maxRows: 1}
 	closing, ok := p.single()
 	if !ok {
 		return Rows{}, false
@@ -203,36 +201,36 @@ func (s *single) forget() {
 // single goes to the first member of the first row and returns what must
 // follow it: nothing, a bracket, or a bracket and a brace.
 func (p *plainReader) single() (closing string, ok bool) {
-	p.space()
-	if p.take('[') {
-		p.space()
-		return "]", p.take('{')
+	p.Space()
+	if p.Take('[') {
+		p.Space()
+		return "]", p.Take('{')
 	}
-	if !p.take('{') {
+	if !p.Take('{') {
 		return "", false
 	}
-	start := p.at
-	name, ok := p.name()
+	start := p.At
+	name, ok := p.Name()
 	if _, isColumn := p.layout.byName["rows"]; !ok || name != "rows" || isColumn {
-		p.at = start
+		p.At = start
 		return "", ok
 	}
-	p.space()
-	if !p.take('[') {
+	p.Space()
+	if !p.Take('[') {
 		return "", false
 	}
-	p.space()
-	return "]}", p.take('{')
+	p.Space()
+	return "]}", p.Take('{')
 }
 
 // closes tells whether only some closing characters are left.
 func (p *plainReader) closes(closing string) bool {
 	for i := range len(closing) {
-		p.space()
-		if !p.take(closing[i]) {
+		p.Space()
+		if !p.Take(closing[i]) {
 			return false
 		}
 	}
-	p.space()
-	return p.at == len(p.text)
+	p.Space()
+	return p.At == len(p.Text)
 }

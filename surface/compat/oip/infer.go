@@ -78,6 +78,16 @@ type jsonRequest struct {
 // parse reads a body, which is JSON up to a length and the bytes of tensors
 // from there.
 func parse(body []byte, length string) (*request, error) {
+	if length == "" {
+		if q, ok := parsePlain(body); ok {
+			return q, nil
+		}
+	}
+	return parseAny(body, length)
+}
+
+// parseAny is parse for whatever is allowed.
+func parseAny(body []byte, length string) (*request, error) {
 	text, blob, err := split(body, length)
 	if err != nil {
 		return nil, err
