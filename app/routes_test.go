@@ -23,13 +23,21 @@ var access = map[string]string{
 	"GET /readyz":          open,
 	"GET /v2/health/live":  open,
 	"GET /v2/health/ready": open,
+	"GET /{$}":             open,
+	"GET /ping":            open,
 
 	// Open to every key: what the server speaks, not what it knows.
-	"GET /v2":               anyKey,
-	"GET /openapi.json":     anyKey,
-	"GET /openapi.yaml":     anyKey,
-	"GET /openapi-3.0.json": anyKey,
-	"GET /openapi-3.0.yaml": anyKey,
+	"GET /v2":                   anyKey,
+	"GET /v2/{rest...}":         anyKey,
+	"POST /v2/{rest...}":        anyKey,
+	"GET /v2/models":            anyKey, // lists what the key may see
+	"GET /v2/models/stats":      anyKey,
+	"POST /v2/repository/index": anyKey,
+	"GET /kserve/v1/models":     anyKey,
+	"GET /openapi.json":         anyKey,
+	"GET /openapi.yaml":         anyKey,
+	"GET /openapi-3.0.json":     anyKey,
+	"GET /openapi-3.0.yaml":     anyKey,
 
 	"POST /v1/endpoints/{name}/score":                  "score",
 	"POST /v2/models/{model}/infer":                    "score",
@@ -38,6 +46,25 @@ var access = map[string]string{
 	"GET /v2/models/{model}/ready":                     readOrScore,
 	"GET /v2/models/{model}/versions/{version}":        readOrScore,
 	"GET /v2/models/{model}/versions/{version}/ready":  readOrScore,
+	"GET /v2/models/{model}/config":                    readOrScore,
+	"GET /v2/models/{model}/versions/{version}/config": readOrScore,
+	"GET /v2/models/{model}/stats":                     readOrScore,
+	"GET /v2/models/{model}/versions/{version}/stats":  readOrScore,
+	"POST /v2/repository/models/{model}/load":          "apply",
+	"POST /v2/repository/models/{model}/unload":        "apply",
+
+	"POST /v1/models/{model}":                           "score",
+	"POST /v1/models/{model}/versions/{version}":        "score",
+	"POST /kserve/v1/models/{model}":                    "score",
+	"POST /kserve/v1/models/{model}/versions/{version}": "score",
+	"GET /kserve/v1/models/{model}":                     readOrScore,
+	"GET /kserve/v1/models/{model}/versions/{version}":  readOrScore,
+	"POST /invocations":                                 "score",
+	"POST /endpoints/{endpoint}/invocations":            "score",
+	"POST /score":                                       "score",
+	"POST /endpoints/{endpoint}/score":                  "score",
+	"GET /swagger.json":                                 "score",
+	"GET /endpoints/{endpoint}/swagger.json":            readOrScore,
 
 	"GET /metrics":      "read",
 	"GET /v1/status":    "read",
@@ -92,7 +119,7 @@ var bodies = map[string]string{
 
 // values stand for the parts of a path. The names exist, so that what is not
 // allowed cannot hide behind what is not there.
-var values = strings.NewReplacer("{kind}", "Batch", "{name}", "risk", "{model}", "risk", "{version}", "1",
+var values = strings.NewReplacer("{kind}", "Batch", "{name}", "risk", "{model}", "risk", "{endpoint}", "risk", "{rest...}", "else", "{$}", "", "{version}", "1",
 	"{ref}", "1", "{alias}", "champion", "{id}", "the-learn")
 
 func TestRoutes(t *testing.T) {
