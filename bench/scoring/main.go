@@ -1,197 +1,110 @@
-// Command scoring measures the runtime model/tree against LightGBM's own
-// predictor: the same trees, the same rows in memory, one core, in turns. It
-// first checks that every answer is the same to 1e-12.
+// Command scoring measures the tree engine against the predictors that people
+// use instead, each on the same trees: LightGBM, ONNX Runtime, Treelite, TL2cgen
+// and lleaves on a model of LightGBM, XGBoost on one of its own of the same
+// shape. Rows are those of the Higgs sample, 28 columns, in memory; everything
+// runs on one core, in turns, and the clock is the processor time of each
+// side. It first checks that the answers are equal.
 //
-//	LEAT_PYTHON=…/python go run ./bench/scoring
+//	LEAT_PYTHON=…/python go run ./bench/scoring [-quick]
 package main
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
-	"encoding/binary"
 	"flag"
 	"fmt"
 	"log"
-	"math"
-	"math/rand/v2"
 	"os"
-	"path/filepath"
+	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
-	"time"
+	"strings"
+	"syscall"
 
-	"github.com/leat-ai/leat/base/frame"
-	"github.com/leat-ai/leat/bench/internal/duel"
-	"github.com/leat-ai/leat/flow/train"
-	"github.com/leat-ai/leat/flow/train/gbdt"
-	"github.com/leat-ai/leat/model"
-	"github.com/leat-ai/leat/model/encode"
-	"github.com/leat-ai/leat/model/tree"
+	"github.com/leat-ai/leat/bench/internal/result"
 )
 
 //go:embed peer.py
-var peer string
+var script string
 
-const (
-	fitted = 50_000
-	most   = 16_384 // rows of the largest batch
-)
+const columns = 28
+
+// shape is a model to score with.
+type shape struct{ trees, leaves int }
+
+func (s shape) String() string { return fmt.Sprintf("%d×%d", s.trees, s.leaves) }
+
+// plan is what to measure.
+type plan struct {
+	shapes  []shape
+	batches []int
+	rounds  int
+}
 
 func main() {
-	columns := flag.Int("columns", 28, "columns, at least 4")
-	trees := flag.Int("trees", 100, "")
+	quick := flag.Bool("quick", false, "the small model only, fewer rounds and rows")
+	trees := flag.Int("trees", 0, "trees of a single model of another shape, with -leaves")
 	leaves := flag.Int("leaves", 31, "")
-	missing := flag.Float64("missing", 0.05, "share of missing values")
-	rounds := flag.Int("rounds", 9, "")
+	core := flag.Int("core", runtime.NumCPU()-1, "the core that all sides run on; -1 for any")
 	flag.Parse()
+	if err := pin(*core); err != nil {
+		log.Fatal(err)
+	}
 	runtime.GOMAXPROCS(1)
-	if err := run(context.Background(), *columns, *trees, *leaves, *missing, *rounds); err != nil {
+	p := plan{shapes: []shape{{100, 31}, {500, 255}}, batches: []int{1, 10, 1000, 100_000}, rounds: 7}
+	if *quick {
+		p = plan{shapes: p.shapes[:1], batches: []int{1, 10, 1000, 10_000}, rounds: 3}
+	}
+	if *trees > 0 {
+		p.shapes = []shape{{*trees, *leaves}}
+	}
+	if err := run(context.Background(), p); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, columns, trees, leaves int, missing float64, rounds int) error {
-	e, err := fit(ctx, made(fitted, columns, missing, 1), trees, leaves)
+// pin starts the program anew on one core, which its peers then inherit.
+func pin(core int) error {
+	const pinned = "LEAT_BENCH_PINNED"
+	if core < 0 || os.Getenv(pinned) != "" {
+		return nil
+	}
+	taskset, err := exec.LookPath("taskset")
+	if err != nil {
+		return fmt.Errorf("taskset of util-linux is needed to run on one core; -core=-1 goes without: %w", err)
+	}
+	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	rows := made(most, columns, missing, 2).Columns
-	folder, err := os.MkdirTemp("", "leat-bench-")
+	args := append([]string{taskset, "-c", strconv.Itoa(core), self}, os.Args[1:]...)
+	return syscall.Exec(taskset, args, append(os.Environ(), pinned+"=1"))
+}
+
+func run(ctx context.Context, p plan) error {
+	rows, labels, err := higgs()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
-	if err := write(folder, e, rows); err != nil {
-		return err
-	}
-	p, err := duel.Start(ctx, peer, folder, strconv.Itoa(columns))
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	var hello struct{ Version string }
-	if err := p.Ask("", &hello); err != nil {
-		return err
-	}
-	if err := compare(ctx, folder, e, rows); err != nil {
-		return err
-	}
-	fmt.Printf("scoring with %d trees of %d leaves, %d columns, %.0f%% missing, one core, LightGBM %s, equal answers; ns per row and tree\n",
-		trees, leaves, columns, 100*missing, hello.Version)
-	fmt.Printf("%8s %8s %10s %8s\n", "rows", "leat", "LightGBM", "ratio")
-	for _, n := range []int{1, 8, 64, 1024, most} {
-		if err := measure(ctx, p, e, rows, n, trees, rounds); err != nil {
+	entry := result.Entry{Bench: "scoring"}
+	var said []string
+	for _, s := range p.shapes {
+		m, err := prepare(ctx, s, rows, labels, slices.Max(p.batches))
+		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// measure scores batches of n rows on both sides.
-func measure(ctx context.Context, p *duel.Peer, e *tree.Ensemble, rows [][]float64, n, trees, rounds int) error {
-	times := max(1, most/n)
-	r, err := duel.Alternate(rounds, func() (float64, error) {
-		start := time.Now()
-		part := make([][]float64, len(rows))
-		for i := range times {
-			at := i * n // the peer walks through the rows too
-			for c := range part {
-				part[c] = rows[c][at : at+n]
+		said = m.say(said)
+		for _, n := range p.batches {
+			figures, err := m.measure(ctx, n, p.rounds)
+			if err != nil {
+				m.close()
+				return err
 			}
-			if _, err := e.Score(ctx, part); err != nil {
-				return 0, err
-			}
+			entry.Figures = append(entry.Figures, figures...)
 		}
-		return time.Since(start).Seconds(), nil
-	}, func() (float64, error) {
-		var reply struct{ Seconds float64 }
-		err := p.Ask(fmt.Sprintf("%d %d", n, times), &reply)
-		return reply.Seconds, err
-	})
-	if err != nil {
-		return err
+		m.close()
 	}
-	median, least, most := r.Speedup()
-	per := 1e9 / float64(n*times*trees)
-	fmt.Printf("%8d %8.2f %10.2f %7.1f× (%.1f to %.1f)\n", n, duel.Median(r.Ours)*per, duel.Median(r.Theirs)*per, median, least, most)
-	return nil
-}
-
-// compare checks our answers against those that the peer has written.
-func compare(ctx context.Context, folder string, e *tree.Ensemble, rows [][]float64) error {
-	data, err := os.ReadFile(filepath.Join(folder, "answers"))
-	if err != nil {
-		return err
-	}
-	theirs := make([]float64, most)
-	if err := binary.Read(bytes.NewReader(data), binary.LittleEndian, theirs); err != nil {
-		return err
-	}
-	ours, err := e.Score(ctx, rows)
-	if err != nil {
-		return err
-	}
-	for i, v := range ours[0] {
-		if !(math.Abs(v-theirs[i]) <= 1e-12) {
-			return fmt.Errorf("row %d: %v here, %v by the peer", i, v, theirs[i])
-		}
-	}
-	return nil
-}
-
-func fit(ctx context.Context, d *train.Dataset, trees, leaves int) (*tree.Ensemble, error) {
-	a, err := gbdt.Trainer{}.Train(ctx, d, train.Params{Values: map[string]float64{
-		"trees": float64(trees), "num_leaves": float64(leaves),
-	}})
-	if err != nil {
-		return nil, err
-	}
-	e := a.Model.(*tree.Ensemble)
-	if n := len(e.Definition().Trees); n != trees {
-		return nil, fmt.Errorf("training made %d trees, not %d", n, trees)
-	}
-	return e, nil
-}
-
-func made(rows, columns int, missing float64, seed uint64) *train.Dataset {
-	random := rand.New(rand.NewPCG(seed, 28))
-	d := &train.Dataset{
-		Encoder: &encode.Encoder{}, Columns: make([][]float64, columns), Label: make([]float64, rows),
-		Task: model.Binary, Classes: []string{"no", "yes"},
-	}
-	for i := range d.Columns {
-		d.Encoder.Columns = append(d.Encoder.Columns, encode.Column{Name: "x" + strconv.Itoa(i), Type: frame.Double, Kind: encode.Numeric})
-		d.Columns[i] = make([]float64, rows)
-	}
-	for r := range d.Label {
-		z := random.NormFloat64()
-		for i, c := range d.Columns {
-			c[r] = random.NormFloat64()
-			z += math.Sin(c[r]*2) * float64(1+i%4) / 4
-			if i%3 == 2 {
-				c[r] = math.Exp(c[r])
-			}
-			if random.Float64() < missing {
-				c[r] = math.NaN()
-			}
-		}
-		if z > 0 {
-			d.Label[r] = 1
-		}
-	}
-	return d
-}
-
-func write(folder string, e *tree.Ensemble, rows [][]float64) error {
-	if err := os.WriteFile(filepath.Join(folder, "model.txt"), lightGBM(e.Definition()), 0o600); err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	for _, c := range rows {
-		if err := binary.Write(&b, binary.LittleEndian, c); err != nil {
-			return err
-		}
-	}
-	return os.WriteFile(filepath.Join(folder, "columns"), b.Bytes(), 0o600)
+	entry.Setup = "Higgs sample, 28 columns, one core, processor time; ×: the peer's time over ours; peer: ns per row and tree. " + strings.Join(said, ", ")
+	return result.Keep(entry)
 }

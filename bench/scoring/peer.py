@@ -1,12 +1,12 @@
 """The peers of the scoring benchmark.
 
     peer.py train FOLDER TREES LEAVES    trains the models, from FOLDER/train
-    peer.py NAME FOLDER CORE             scores the rows of FOLDER/rows
+    peer.py NAME FOLDER                  scores the rows of FOLDER/rows
 
-A peer first writes its answers to FOLDER/NAME.answers and says {"version": …},
-or {"absent": why}. Then, for each line "N M", it scores M batches of N rows, one
-behind the other, by the fastest call that its library has for so many, and
-says {"seconds": of all M calls}. Everything that can be made ready before is:
+A peer writes its answers to FOLDER/NAME.answers. To the first line it says
+{"version": …}, or {"absent": why}; to each line "N M" behind it {"seconds": …}:
+the processor time to score M batches of N rows, one behind the other, by the fastest
+call that its library has for so many. Everything that can be made ready before is:
 pointers, matrices of the library's own kind, room for answers.
 """
 import ctypes
@@ -14,6 +14,10 @@ import json
 import os
 import sys
 import time
+
+# What libraries print must not come between the answers.
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
 
 COLUMNS = 28
 float64 = ctypes.POINTER(ctypes.c_double)
@@ -183,19 +187,23 @@ PEERS = {"LightGBM": LightGBM, "XGBoost": XGBoost, "ONNX Runtime": ONNXRuntime,
          "Treelite": Treelite, "TL2cgen": TL2cgen, "lleaves": Lleaves}
 
 
-def serve(name, folder, core):
-    if core >= 0:
-        os.sched_setaffinity(0, {core})
+def say(what):
+    print(json.dumps(what), file=answers, flush=True)
+
+
+def serve(name, folder):
     import numpy
     rows = rows_of(folder)
     try:
         peer = PEERS[name](folder, rows)
     except Exception as e:  # whatever it is: the benchmark goes on without this peer and says why
-        print(json.dumps({"absent": f"{type(e).__name__}: {e}"[:300]}), flush=True)
+        sys.stdin.readline()
+        say({"absent": f"{type(e).__name__}: {e}"[:300]})
         return
     numpy.asarray(peer.answers, dtype=float).tofile(f"{folder}/{name}.answers")
-    print(json.dumps({"version": peer.version}), flush=True)
-    now, size, call = time.perf_counter, 0, None
+    sys.stdin.readline()
+    say({"version": peer.version})
+    now, size, call = time.process_time, 0, None
     for line in sys.stdin:
         n, times = map(int, line.split())
         if n != size:
@@ -204,10 +212,10 @@ def serve(name, folder, core):
         start = now()
         for i in range(times):
             call(i)
-        print(json.dumps({"seconds": now() - start}), flush=True)
+        say({"seconds": now() - start})
 
 
 if sys.argv[1] == "train":
     train(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
 else:
-    serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    serve(sys.argv[1], sys.argv[2])

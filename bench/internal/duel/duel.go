@@ -29,12 +29,7 @@ type Peer struct {
 // Start runs a script in the Python that LEAT_PYTHON names, python3 when it is
 // unset. The peer ends with ctx or Close.
 func Start(ctx context.Context, script string, args ...string) (*Peer, error) {
-	python := os.Getenv("LEAT_PYTHON")
-	if python == "" {
-		python = "python3"
-	}
-	cmd := exec.CommandContext(ctx, python, append([]string{"-c", script}, args...)...)
-	cmd.Stderr = os.Stderr
+	cmd := python(ctx, script, args)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -47,6 +42,26 @@ func Start(ctx context.Context, script string, args ...string) (*Peer, error) {
 		return nil, fmt.Errorf("the peer cannot be started; set LEAT_PYTHON to a Python with its packages: %w", err)
 	}
 	return &Peer{cmd: cmd, in: in, out: bufio.NewReader(out)}, nil
+}
+
+// Run runs a script to its end in the same Python.
+func Run(ctx context.Context, script string, args ...string) error {
+	cmd := python(ctx, script, args)
+	cmd.Stdout = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("a script of the peer failed; set LEAT_PYTHON to a Python with its packages: %w", err)
+	}
+	return nil
+}
+
+func python(ctx context.Context, script string, args []string) *exec.Cmd {
+	name := os.Getenv("LEAT_PYTHON")
+	if name == "" {
+		name = "python3"
+	}
+	cmd := exec.CommandContext(ctx, name, append([]string{"-c", script}, args...)...)
+	cmd.Stderr = os.Stderr
+	return cmd
 }
 
 // Ask sends a line and decodes the answer into reply.
@@ -72,22 +87,25 @@ type Result struct{ Ours, Theirs []float64 }
 // Alternate lets the sides take turns for some rounds, the peer first in every
 // second one. Each returns the seconds it took.
 func Alternate(rounds int, ours, theirs func() (float64, error)) (Result, error) {
-	var r Result
-	for i := range rounds {
-		turns := []func() error{
-			func() error { s, err := ours(); r.Ours = append(r.Ours, s); return err },
-			func() error { s, err := theirs(); r.Theirs = append(r.Theirs, s); return err },
-		}
-		if i%2 == 1 {
-			slices.Reverse(turns)
-		}
-		for _, turn := range turns {
-			if err := turn(); err != nil {
-				return r, err
+	times, err := Turns(rounds, ours, theirs)
+	return Result{Ours: times[0], Theirs: times[1]}, err
+}
+
+// Turns is Alternate for any number of sides: another one begins each round.
+// It returns the seconds of each side, round by round.
+func Turns(rounds int, sides ...func() (float64, error)) ([][]float64, error) {
+	times := make([][]float64, len(sides))
+	for round := range rounds {
+		for i := range sides {
+			at := (round + i) % len(sides)
+			seconds, err := sides[at]()
+			if err != nil {
+				return times, err
 			}
+			times[at] = append(times[at], seconds)
 		}
 	}
-	return r, nil
+	return times, nil
 }
 
 // Median returns the middle one of values.
