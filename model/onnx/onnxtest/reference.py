@@ -55,5 +55,5 @@ for case in json.load(sys.stdin):
         feed = {k: given(v) for k, v in case["inputs"].items()}
         results.append({"outputs": [told(a) for a in session.run(None, feed)]})
     except Exception as e:
-        results.append({"error": str(e)[:300]})
+        results.append({"error": str(e)[:600]})
 json.dump(results, sys.stdout)

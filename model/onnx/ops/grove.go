@@ -21,7 +21,8 @@ type grove struct {
 	*forest
 	columns []columnOf
 	width   int              // so many features are there at least
-	sums    *tree.Ensemble   // the plain case; otherwise
+	sums    *tree.Ensemble   // the plain case
+	grown   []bool           // in which outputs have trees; otherwise
 	finders []*tree.Ensemble // each tells the leaves of some trees, as numbers
 }
 
@@ -109,6 +110,10 @@ func (g *grove) add(trees []tree.Tree, encoder *encode.Encoder) (err error) {
 	if g.aggregate == "AVERAGE" {
 		d.Average = max(len(trees), 1)
 	}
+	g.grown = make([]bool, g.outputs)
+	for i := range trees {
+		g.grown[trees[i].Output] = true
+	}
 	g.sums, err = tree.New(d)
 	return err
 }
@@ -133,26 +138,27 @@ func (g *grove) find(trees []tree.Tree, encoder *encode.Encoder) error {
 }
 
 // score returns the aggregate of each output without base values, for each
-// row.
-func (g *grove) score(r *run, in *Tensor) (sums [][]float64, rows int, err error) {
+// row. seen[output×rows+row] tells that a leaf had a weight for the output; it
+// is nil where there is one for all.
+func (g *grove) score(r *run, in *Tensor) (sums [][]float64, seen []bool, rows int, err error) {
 	columns, rows, err := g.encode(r, in)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
 	if g.sums != nil {
 		sums, err = g.sums.Score(r.ctx, columns)
-		return sums, rows, err
+		return sums, g.treeless(rows), rows, err
 	}
 	flat := make([]float64, rows*g.outputs)
 	sums = make([][]float64, g.outputs)
 	for k := range sums {
 		sums[k] = flat[k*rows : (k+1)*rows]
 	}
-	seen := make([]bool, len(flat)) // of MIN and MAX: there is a weight
+	seen = make([]bool, len(flat))
 	for _, e := range g.finders {
 		leaves, err := e.Score(r.ctx, columns)
 		if err != nil {
-			return nil, 0, err
+			return nil, nil, 0, err
 		}
 		for _, found := range leaves {
 			g.gather(found, sums, seen, rows)
@@ -163,7 +169,19 @@ func (g *grove) score(r *run, in *Tensor) (sums [][]float64, rows int, err error
 			flat[i] = g.round(flat[i] / float64(len(g.roots)))
 		}
 	}
-	return sums, rows, nil
+	return sums, seen, rows, nil
+}
+
+// treeless is seen in the plain case: nil, unless an output has no tree.
+func (g *grove) treeless(rows int) []bool {
+	if !slices.Contains(g.grown, false) {
+		return nil
+	}
+	seen := make([]bool, 0, rows*g.outputs)
+	for _, has := range g.grown {
+		seen = append(seen, slices.Repeat([]bool{has}, rows)...)
+	}
+	return seen
 }
 
 func (g *grove) round(v float64) float64 {

@@ -41,7 +41,7 @@ func regression(f *forest, post transform, alwaysSingle bool) (kernel, error) {
 	}
 	base := f.bases()
 	return func(r *run, in, out []*Tensor) error {
-		sums, rows, err := g.score(r, in[0])
+		sums, _, rows, err := g.score(r, in[0])
 		if err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ type treeClassifier struct {
 	classes
 	*grove
 	post     transform
-	single   bool // two classes, of which only one has weights
+	only     int  // of two classes the only one that has weights, or -1
 	positive bool // all weights
 }
 
@@ -99,19 +99,12 @@ func buildTreeClassifier(n *node) (kernel, error) {
 		return nil, err
 	}
 	f.outputs = c.labels.Len()
-	outputs := map[int32]bool{}
+	c.only = onlyClass(f)
 	for _, w := range f.weights {
-		outputs[w.output] = true
 		c.positive = c.positive && w.value >= 0
 	}
-	c.single = f.outputs == 2 && len(outputs) == 1
-	if f.outputs == 1 {
-		return nil, unsupported("a classifier of one class")
-	}
-	if c.single { // whichever the class, its sum is that of the second
-		for i := range f.weights {
-			f.weights[i].output = 1
-		}
+	if f.outputs == 1 || c.only >= 0 && len(f.base)+c.only > 1 {
+		return nil, unsupported("a classifier of one class, or of two with base values that are not those of its weights")
 	}
 	if c.grove, err = plant(f); err != nil {
 		return nil, err
@@ -119,8 +112,23 @@ func buildTreeClassifier(n *node) (kernel, error) {
 	return c.run, nil
 }
 
+// onlyClass returns the only one of two classes that has weights, -1 where
+// there are more of either.
+func onlyClass(f *forest) int {
+	if f.outputs != 2 || len(f.weights) == 0 {
+		return -1
+	}
+	first := f.weights[0].output
+	for _, w := range f.weights {
+		if w.output != first {
+			return -1
+		}
+	}
+	return int(first)
+}
+
 func (c *treeClassifier) run(r *run, in, out []*Tensor) error {
-	sums, rows, err := c.score(r, in[0])
+	sums, seen, rows, err := c.score(r, in[0])
 	if err != nil {
 		return err
 	}
@@ -128,43 +136,63 @@ func (c *treeClassifier) run(r *run, in, out []*Tensor) error {
 	if err := c.make(r, out, rows, wide); err != nil {
 		return err
 	}
-	all, base := c.classes.scores(r, out).F, c.bases()
-	if c.single && len(c.base) == 1 {
-		base = []float64{0, c.base[0]}
+	if len(c.base) > 0 {
+		seen = nil
 	}
+	all, base := c.classes.scores(r, out).F, c.bases()
 	for row := range rows {
 		scores := all[row*wide : (row+1)*wide]
 		for k := range scores {
 			scores[k] = float32(c.round(sums[k][row] + base[k]))
 		}
-		if c.single {
-			c.label(out[0], row, c.two(scores))
-			continue
+		switch {
+		case c.only == 0:
+			c.label(out[0], row, c.two(scores, scores[0]))
+		case c.only == 1:
+			c.label(out[0], row, c.half(scores[1]))
+			c.post.apply(scores)
+		default:
+			c.label(out[0], row, topSeen(scores, seen, row, rows))
+			c.post.apply(scores)
 		}
-		c.label(out[0], row, top(scores))
-		c.post.apply(scores)
 	}
 	return nil
 }
 
-// two makes the scores of both classes of the sum of one, and returns the
-// class.
-func (c *treeClassifier) two(scores []float32) int {
-	sum, class := scores[1], 0
-	if c.positive {
-		if sum > 0.5 {
-			class = 1
+// topSeen is top among the classes that have a score.
+func topSeen(scores []float32, seen []bool, row, rows int) int {
+	if seen == nil {
+		return top(scores)
+	}
+	best := -1
+	for k, v := range scores {
+		if seen[k*rows+row] && (best < 0 || v > scores[best]) {
+			best = k
 		}
+	}
+	return max(best, 0)
+}
+
+// half returns the class that the one sum of two classes means: the sum is a
+// probability when no weight is below zero.
+func (c *treeClassifier) half(sum float32) int {
+	if c.positive && sum > 0.5 || !c.positive && sum > 0 {
+		return 1
+	}
+	return 0
+}
+
+// two makes the scores of both classes of the one sum of the second, and
+// returns the class.
+func (c *treeClassifier) two(scores []float32, sum float32) int {
+	scores[0], scores[1] = -sum, sum
+	switch {
+	case c.post == logisticTransform:
+		scores[0], scores[1] = logistic(-sum), logistic(sum)
+	case c.positive:
 		scores[0] = 1 - sum
-		c.post.apply(scores)
-		return class
 	}
-	if sum > 0 {
-		class = 1
-	}
-	scores[0] = -sum
-	c.post.apply(scores)
-	return class
+	return c.half(sum)
 }
 
 // labelsOf returns the labels of a classifier's node, nil for other nodes: so

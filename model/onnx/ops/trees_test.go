@@ -128,13 +128,12 @@ func TestTreeRegressors(t *testing.T) {
 	}
 	doubles := b.doubles(70, 4)
 	b.ml("TreeEnsembleRegressor", append(f.attributes("target_", true), onnx.Int("n_targets", 1)), doubles)
-	b.ml("TreeEnsembleRegressor", append(f.attributes("target_", false), onnx.Int("n_targets", 1)), b.ints(3, 70, 4))
 	b.compare(t)
 }
 
 func TestTreeClassifiers(t *testing.T) {
 	b := newTable()
-	for _, post := range append(transforms(), "PROBIT")[:4] {
+	for _, post := range transforms() {
 		for _, classes := range []int{2, 3} {
 			for name, give := range map[string]func() []int64{
 				"all":    func() []int64 { return []int64{0, 1, 2}[:classes] },
@@ -147,7 +146,10 @@ func TestTreeClassifiers(t *testing.T) {
 				}
 				for _, base := range []int{0, 1, classes} {
 					for _, positive := range []bool{false, true} {
-						if classes > 2 && base == 1 {
+						switch { // ONNX Runtime gives labels that are none, or none at all
+						case classes > 2 && base == 1, classes == 2 && base == 2,
+							classes == 2 && name == "second" && base > 0,
+							classes == 2 && (name == "all" || name == "either"):
 							continue
 						}
 						var f forest
@@ -209,10 +211,10 @@ func TestTreeEnsemble(t *testing.T) {
 			a := attributes{
 				modes, onnx.Int("n_targets", 2), onnx.Int("aggregate_function", aggregate), onnx.Int("post_transform", 0),
 				onnx.Ints("tree_roots", []int64{0, 3}), onnx.Ints("nodes_featureids", []int64{0, 1, 2, 0, 2, 1, 3, 3}),
-				floats("nodes_splits", 0.5, 0, -0.5, 0, 0, 1, 0.5, 1), floats("membership_values", 1, -1, nan, 0.5, 0, -0.5, nan),
+				floats("nodes_splits", 0.5, 0, -0.5, 0, 0, 1, 0.5, 1), floats("membership_values", 1, 3, nan, 2, 0, 1, nan),
 				onnx.Ints("nodes_truenodeids", []int64{1, 0, 2, 4, 4, 6, 6, 8}), onnx.Ints("nodes_trueleafs", []int64{0, 1, 1, 0, 1, 0, 1, 1}),
-				onnx.Ints("nodes_falsenodeids", []int64{2, 1, 3, 5, 5, 7, 7, 0}), onnx.Ints("nodes_falseleafs", []int64{0, 1, 1, 0, 1, 0, 1, 1}),
-				onnx.Ints("leaf_targetids", []int64{0, 1, 0, 1, 0, 1, 0, 1, 0}), floats("leaf_weights", 1, 2, 3, 4, 5, 6, 7, 8, 9),
+				onnx.Ints("nodes_falsenodeids", []int64{2, 1, 3, 5, 5, 7, 7, 9}), onnx.Ints("nodes_falseleafs", []int64{0, 1, 1, 0, 1, 0, 1, 1}),
+				onnx.Ints("leaf_targetids", []int64{0, 1, 0, 1, 0, 1, 0, 1, 0, 1}), floats("leaf_weights", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
 			}
 			rows := b.treeRows(60)
 			if double {
