@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"github.com/leat-ai/leat/backends"
@@ -15,6 +16,7 @@ import (
 	"github.com/leat-ai/leat/guard/egress"
 	"github.com/leat-ai/leat/model/importer"
 	"github.com/leat-ai/leat/spec"
+	"github.com/leat-ai/leat/surface/api"
 )
 
 // imports registers models that were made elsewhere, and releases endpoints
@@ -101,4 +103,26 @@ func (a *App) trainer(step spec.TrainStep) (train.Options, error) {
 		path = filepath.Join(a.config.Project, filepath.FromSlash(path))
 	}
 	return train.Options{Tables: imported.Trainer{Importer: importer.New(backends.Formats()), Path: path, Hints: importer.Hints{Programs: true}}}, nil
+}
+
+// checkMonitors tells which monitors have nothing to compare with: the model
+// that they watch was made elsewhere, and nobody measured it here.
+func (a *App) checkMonitors(ctx context.Context, declared []spec.Resource) []api.Check {
+	var checks []api.Check
+	for _, m := range spec.All[*spec.Monitor](declared) {
+		release, err := a.router.Release(m.Watch)
+		if err != nil {
+			continue // the check of the endpoint says why
+		}
+		c := api.Check{Name: "monitor " + m.Name, OK: true, Partial: true, Note: "watches " + m.Watch}
+		switch p, err := a.watch.profile(ctx, release); {
+		case err != nil:
+			c.OK, c.Note, c.Hint = false, err.Error(), fault.HintOf(err)
+		case p == nil:
+			v := release.Content.Variants[0]
+			c.Note = fmt.Sprintf("is silent: version %d of %s has no training profile to compare with; a pipeline with trainer: import makes one", v.Version, v.Model)
+		}
+		checks = append(checks, c)
+	}
+	return checks
 }

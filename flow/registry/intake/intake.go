@@ -143,7 +143,7 @@ func (in *Intake) Import(ctx context.Context, r Request) (Imported, error) {
 	}
 	n, a, err := in.read(ctx, &r)
 	if err != nil {
-		return Imported{}, err
+		return Imported{}, callers(err)
 	}
 	defer importer.Close(a.Model)
 	began := in.clock.Now()
@@ -158,6 +158,15 @@ func (in *Intake) Import(ctx context.Context, r Request) (Imported, error) {
 	}
 	existing := v.CreatedAt.Before(began.Truncate(time.Microsecond))
 	return Imported{Version: v, Existing: existing, Kind: a.Kind, About: a.Description, Notes: a.Notes}, nil
+}
+
+// callers makes damage in what was sent a mistake of who sent it; Corrupt is
+// what is said of bytes that were kept here.
+func callers(err error) error {
+	if !fault.Is(err, fault.Corrupt) {
+		return err
+	}
+	return fault.Wrap(err, fault.Invalid, "the model cannot be imported")
 }
 
 // read finds out what is to be registered.
