@@ -31,7 +31,7 @@ for name; do
     echo "bench: $name"
     case $name in
     training) go run ./bench/keep training go run ./bench/training -rows "$(scaled 1000000 200000)" ;;
-    scoring) go run ./bench/keep scoring go run ./bench/scoring ;;
+    scoring) case ${SCALE:-1} in 0*) go run ./bench/scoring -quick ;; *) go run ./bench/scoring ;; esac ;;
     quality | start | realtime | serving | batch | ingest) go run "./bench/$name" ;;
     *) echo "bench: there is no benchmark $name" >&2; false ;;
     esac || failed="$failed $name"

@@ -110,6 +110,21 @@ python_set() { # python_set SET [VENV]: test, bench, …; in an environment of i
     mark_done "python-$1" "$stamp"
 }
 
+python_peers() { # python_peers SET: a set whose packages may be absent, each by itself
+    list=$here/requirements-$1.txt
+    stamp=$(cksum <"$list")
+    done_already "python-$1" "$stamp" && return
+    say "installing Python packages of the $1 set"
+    set -- "$1" -m pip install --quiet --disable-pip-version-check --only-binary=:all:
+    name=$1
+    shift
+    "$tools/venv/bin/python" "$@" -r "$list" 2>"$tools/peers.log" || grep -v '^#' "$list" | while read -r package; do
+        "$tools/venv/bin/python" "$@" --no-deps "$package" 2>>"$tools/peers.log" ||
+            say "$package cannot be installed here: the benchmark goes without it"
+    done
+    mark_done "python-$name" "$stamp"
+}
+
 case "${1:-}" in
 test)
     system_packages test
@@ -124,6 +139,7 @@ test)
 bench)
     system_packages bench
     python_set bench
+    python_peers scoring
     python_set mlserver venv-mlserver
     ;;
 lint)
