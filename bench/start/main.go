@@ -21,6 +21,7 @@ import (
 	"github.com/leat-ai/leat/bench/internal/binary"
 	"github.com/leat-ai/leat/bench/internal/duel"
 	"github.com/leat-ai/leat/bench/internal/fixture"
+	"github.com/leat-ai/leat/bench/internal/load"
 	"github.com/leat-ai/leat/bench/internal/result"
 )
 
@@ -60,10 +61,16 @@ func run(ctx context.Context, rounds int) error {
 		}
 		seconds, memory, stops = append(seconds, took), append(memory, float64(used.PeakRSS)/(1<<20)), append(stops, stop)
 	}
+	settled, used, err := resident(ctx, dir, body)
+	if err != nil {
+		return err
+	}
 	return result.Keep(result.Entry{Bench: "start", Figures: []result.Figure{
 		result.Figure{Name: "start to first answer", Value: duel.Median(seconds), Unit: "s", Least: slices.Min(seconds), Most: slices.Max(seconds)}.AtMost(1),
 		{Name: "stop", Value: duel.Median(stops), Unit: "s", Least: slices.Min(stops), Most: slices.Max(stops)},
-		{Name: "peak memory", Value: duel.Median(memory), Unit: "MiB"},
+		{Name: "peak memory of the start", Value: duel.Median(memory), Unit: "MiB", Least: slices.Min(memory), Most: slices.Max(memory)},
+		result.Figure{Name: "resident memory, settled", Value: settled, Unit: "MiB"}.AtMost(120),
+		result.Figure{Name: fmt.Sprintf("resident memory after %d answers", answers), Value: used, Unit: "MiB"}.AtMost(120),
 	}, Setup: fmt.Sprintf("one endpoint with %d trees, %d starts", fixture.Trees, rounds)})
 }
 
@@ -81,6 +88,36 @@ func once(ctx context.Context, dir string, body []byte) (seconds float64, used b
 		err = serr
 	}
 	return seconds, used, time.Since(begin).Seconds(), err
+}
+
+// Resident memory is looked at once the start is past, and after answers.
+const (
+	settling = 5 * time.Second
+	answers  = 20_000
+)
+
+// resident returns the resident memory, in MiB, of a server that has settled
+// down, and of one that has answered.
+func resident(ctx context.Context, dir string, body []byte) (settled, used float64, err error) {
+	server, err := binary.Up(ctx, dir)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer server.Stop()
+	if err := ask(server.URL, body); err != nil {
+		return 0, 0, err
+	}
+	time.Sleep(settling)
+	if settled, err = load.Resident(server.PID()); err != nil {
+		return 0, 0, err
+	}
+	for range answers {
+		if err := ask(server.URL, body); err != nil {
+			return 0, 0, err
+		}
+	}
+	used, err = load.Resident(server.PID())
+	return settled, used, err
 }
 
 func ask(url string, body []byte) error {
