@@ -33,6 +33,7 @@ import (
 	"github.com/leat-ai/leat/flow/lake"
 	"github.com/leat-ai/leat/flow/monitor"
 	"github.com/leat-ai/leat/flow/registry"
+	"github.com/leat-ai/leat/flow/track"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/store/blob"
 	"github.com/leat-ai/leat/store/catalog"
@@ -123,6 +124,7 @@ type App struct {
 	sql       *lakeSQL
 	records   *record.Writer
 	registry  *registry.Registry
+	track     *track.Track
 	releases  *deploy.Releases
 	resources *resources.Resources
 	features  *tables.Store
@@ -167,6 +169,7 @@ func (a *App) parts() []part {
 		{"sql", a.openSQL},
 		{"records", a.openRecords},
 		{"models", a.openModels},
+		{"tracking", a.openTracking},
 		{"decisions", a.openDecisions},
 		{"ingest", a.openIngest},
 		{"runs", a.openRuns},

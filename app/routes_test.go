@@ -17,7 +17,7 @@ import (
 
 // access says which grant a route asks for. A route that is not in the table
 // fails TestRoutes: who adds one decides here who may call it.
-var access = map[string]string{
+var access = mlflowAccess(map[string]string{
 	// Open to anybody: they tell that the server lives, and nothing else.
 	"GET /healthz":         open,
 	"GET /readyz":          open,
@@ -103,7 +103,7 @@ var access = map[string]string{
 	"GET /v1/keys":         "admin",
 	"POST /v1/keys":        "admin",
 	"DELETE /v1/keys/{id}": "admin",
-}
+})
 
 const open, anyKey, readOrScore = "open", "any key", "read or score"
 
@@ -120,7 +120,8 @@ var bodies = map[string]string{
 // values stand for the parts of a path. The names exist, so that what is not
 // allowed cannot hide behind what is not there.
 var values = strings.NewReplacer("{kind}", "Batch", "{name}", "risk", "{model}", "risk", "{endpoint}", "risk", "{rest...}", "else", "{$}", "", "{version}", "1",
-	"{ref}", "1", "{alias}", "champion", "{id}", "the-learn")
+	"{ref}", "1", "{alias}", "champion", "{id}", "the-learn",
+	"{model_id}", "m-0", "{key}", "k", "{path...}", "a/b", "{webhook_id}", "1")
 
 func TestRoutes(t *testing.T) {
 	l := newLoop(t, 2000) // before keys are asked for

@@ -34,6 +34,7 @@ func (a *App) openServer(ctx context.Context) (func(context.Context) error, erro
 		Signals: a.signals, Keys: a.keys, Checks: a.checks,
 	})
 	a.openProtocols(s, scoring)
+	a.openMLflow(s, imports)
 	s.Handle("GET /metrics", api.Guarded("metrics", a.tel.Handler()))
 	a.client, err = client.New("http://localhost", client.Options{Transport: within{s.Handler()}})
 	if err != nil || a.config.Silent {
