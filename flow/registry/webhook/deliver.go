@@ -197,10 +197,11 @@ func (h *Hooks) send(ctx context.Context, k kept, id, payload string) (Answer, e
 	}
 	timestamp := strconv.FormatInt(h.Clock.Now().Unix(), 10)
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set(HeaderID, id)
-	r.Header.Set(HeaderTimestamp, timestamp)
+	// Written as MLflow writes them, for receivers that ask in that case only.
+	r.Header[HeaderID] = []string{id}
+	r.Header[HeaderTimestamp] = []string{timestamp}
 	if k.secret.Reveal() != "" {
-		r.Header.Set(HeaderSignature, Sign(k.secret, id, timestamp, payload))
+		r.Header[HeaderSignature] = []string{Sign(k.secret, id, timestamp, payload)}
 	}
 	answer, err := h.client.Do(r)
 	if err != nil {

@@ -41,7 +41,8 @@ func newWorld(t testing.TB, auth server.Auth) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tracking, err := track.Open(t.Context(), db, blob.NewStore(bucket, t.TempDir()), clock.System{}, track.Config{})
+	blobs := blob.NewStore(bucket, t.TempDir())
+	tracking, err := track.Open(t.Context(), db, blobs, clock.System{}, track.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,9 @@ func newWorld(t testing.TB, auth server.Auth) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mlflow.Register(s, mlflow.Services{Version: "test", Track: tracking})
+	services := mlflow.Services{Version: "test", Track: tracking}
+	withRegistry(t, &services, db, blobs, tracking)
+	mlflow.Register(s, services)
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
