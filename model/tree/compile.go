@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"slices"
 )
@@ -66,26 +67,37 @@ type setQuestion struct {
 	missingLeft bool
 }
 
-// key identifies a question.
-type key struct {
-	column      int
-	missingLeft bool
-	threshold   float64
-	set         string
+// questions finds the answer of a split.
+type questions struct {
+	numbers []*numberColumn // by column, nil where no number is asked
+	sets    []map[string]int
+	cuts    [][]float64 // of numbers, ascending
 }
 
-func keyOf(s *Split) key {
-	k := key{column: s.Column, missingLeft: s.MissingLeft, threshold: s.Threshold}
+// of returns the index of the answer to a split's question.
+func (q *questions) of(s *Split) int {
 	if s.Set != nil {
-		words := make([]byte, 0, 8*len(s.Set))
-		for _, w := range s.Set {
-			for shift := 0; shift < 64; shift += 8 {
-				words = append(words, byte(w>>shift))
-			}
-		}
-		k.set, k.threshold = string(words), 0
+		return q.sets[s.Column][setKey(s)]
 	}
-	return k
+	at, _ := slices.BinarySearch(q.cuts[s.Column], s.Threshold)
+	return q.numbers[s.Column].first[way(s)] + at
+}
+
+// way is the index of a split's way for missing values.
+func way(s *Split) int {
+	if s.MissingLeft {
+		return 1
+	}
+	return 0
+}
+
+// setKey identifies a set and the way of missing values.
+func setKey(s *Split) string {
+	words := append(make([]byte, 0, 64), byte(way(s)))
+	for _, w := range s.Set {
+		words = binary.LittleEndian.AppendUint64(words, w)
+	}
+	return string(words)
 }
 
 // compile turns a definition, which is sound, into what the engines run on.
@@ -94,75 +106,102 @@ func compile(d *Definition) *compiled {
 	if d.late() {
 		c.start, c.behind, c.divide = make([]float64, len(d.Base)), d.Base, float64(d.Average)
 	}
-	ids := c.ask(d)
-	c.slice(d, ids)
-	c.descend(d, ids)
+	q := c.ask(d)
+	c.slice(d, q)
+	c.descend(d, q)
 	if c.linear != nil {
 		c.places = c.leafPlaces(d)
 	}
 	return c
 }
 
-// ask collects the distinct questions and returns the index of each answer.
-func (c *compiled) ask(d *Definition) map[key]int {
-	byColumn := make([][]*Split, len(d.Encoder.Columns))
+// ask collects the distinct questions. Two passes over the splits, the first
+// of which counts, keep what they need small.
+func (c *compiled) ask(d *Definition) *questions {
+	columns := len(d.Encoder.Columns)
+	q := &questions{numbers: make([]*numberColumn, columns), sets: make([]map[string]int, columns), cuts: make([][]float64, columns)}
+	counts := make([]int, columns)
+	each(d, func(s *Split) { counts[s.Column]++ })
+	for column, n := range counts {
+		if codes, coded := d.Encoder.Columns[column].Codes(); n > 0 && coded {
+			q.sets[column] = map[string]int{}
+			c.sets = append(c.sets, setColumn{column: column, categories: codes})
+			c.members = max(c.members, codes+2)
+		} else if n > 0 {
+			q.cuts[column] = make([]float64, 0, n)
+		}
+	}
+	c.askNumbers(d, q)
+	c.askSets(d, q)
+	return q
+}
+
+// each calls f for every split.
+func each(d *Definition, f func(s *Split)) {
 	for t := range d.Trees {
 		for i := range d.Trees[t].Splits {
-			s := &d.Trees[t].Splits[i]
-			byColumn[s.Column] = append(byColumn[s.Column], s)
+			f(&d.Trees[t].Splits[i])
 		}
 	}
-	ids := map[key]int{}
-	for column, splits := range byColumn {
-		if len(splits) == 0 {
-			continue
-		}
-		if codes, coded := d.Encoder.Columns[column].Codes(); coded {
-			c.askSets(column, codes, splits, ids)
-		} else {
-			c.askNumbers(column, splits, ids)
-		}
-	}
-	return ids
 }
 
-func (c *compiled) askNumbers(column int, splits []*Split, ids map[key]int) {
-	thresholds := make([]float64, len(splits))
-	for i, s := range splits {
-		thresholds[i] = s.Threshold
-	}
-	slices.Sort(thresholds)
-	thresholds = slices.Compact(thresholds)
-	n := numberColumn{column: column, cuts: NewCuts(thresholds), first: [2]int{-1, -1}}
-	for _, s := range splits {
-		way := 0
-		if s.MissingLeft {
-			way = 1
+func (c *compiled) askNumbers(d *Definition, q *questions) {
+	asked := make([][2]bool, len(q.cuts)) // by column and way
+	each(d, func(s *Split) {
+		if s.Set == nil {
+			q.cuts[s.Column] = append(q.cuts[s.Column], s.Threshold)
+			asked[s.Column][way(s)] = true
 		}
-		if n.first[way] < 0 {
-			n.first[way] = c.questions
-			c.questions += len(thresholds)
+	})
+	numbers := 0
+	for column, cuts := range q.cuts {
+		if len(cuts) > 0 {
+			slices.Sort(cuts)
+			q.cuts[column] = slices.Compact(cuts)
+			numbers++
 		}
-		at, _ := slices.BinarySearch(thresholds, s.Threshold)
-		ids[keyOf(s)] = n.first[way] + at
 	}
-	c.gaps = max(c.gaps, len(thresholds)+1)
-	c.numbers = append(c.numbers, n)
-}
-
-func (c *compiled) askSets(column, categories int, splits []*Split, ids map[key]int) {
-	col := setColumn{column: column, categories: categories, first: c.questions}
-	c.members = max(c.members, categories+2)
-	for _, s := range splits {
-		k := keyOf(s)
-		if _, known := ids[k]; known {
+	c.numbers = make([]numberColumn, 0, numbers)
+	for column, cuts := range q.cuts {
+		if len(cuts) == 0 {
 			continue
 		}
-		ids[k] = c.questions
-		c.questions++
-		col.questions = append(col.questions, newSetQuestion(s, categories))
+		n := numberColumn{column: column, cuts: NewCuts(cuts), first: [2]int{-1, -1}}
+		for way, yes := range asked[column] {
+			if yes {
+				n.first[way] = c.questions
+				c.questions += len(cuts)
+			}
+		}
+		c.gaps = max(c.gaps, len(cuts)+1)
+		c.numbers = append(c.numbers, n)
+		q.numbers[column] = &c.numbers[len(c.numbers)-1]
 	}
-	c.sets = append(c.sets, col)
+}
+
+func (c *compiled) askSets(d *Definition, q *questions) {
+	at := make([]*setColumn, len(q.sets))
+	for i := range c.sets {
+		at[c.sets[i].column] = &c.sets[i]
+	}
+	each(d, func(s *Split) {
+		if s.Set == nil {
+			return
+		}
+		k, col := setKey(s), at[s.Column]
+		if _, known := q.sets[s.Column][k]; !known {
+			q.sets[s.Column][k] = len(col.questions) // in its column
+			col.questions = append(col.questions, newSetQuestion(s, col.categories))
+		}
+	})
+	for i := range c.sets { // those of a column stand together
+		col := &c.sets[i]
+		col.first = c.questions
+		c.questions += len(col.questions)
+		for k := range q.sets[col.column] {
+			q.sets[col.column][k] += col.first
+		}
+	}
 }
 
 func newSetQuestion(s *Split, categories int) setQuestion {
@@ -177,6 +216,7 @@ func newSetQuestion(s *Split, categories int) setQuestion {
 		return q
 	}
 	// Few codes of a large column must not cost as much as all of them.
+	q.members = make([]uint32, 0, min(size, categories-size)+2)
 	codes := 64 * len(s.Set)
 	if q.complement {
 		codes = categories + 1 // the last one is unseen, in no set

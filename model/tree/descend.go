@@ -37,8 +37,10 @@ type descent struct {
 	steps   int // of the deepest
 }
 
-func (c *compiled) descend(d *Definition, ids map[key]int) {
+func (c *compiled) descend(d *Definition, q *questions) {
 	c.values = 1 // the constant
+	c.nodes = make([]node, 0, 2*len(c.splits)+len(d.Trees))
+	c.descents = make([]descent, 0, (len(d.Trees)+lanes-1)/lanes)
 	sets := make(map[int]*setColumn)
 	for i := range c.sets {
 		s := &c.sets[i]
@@ -50,7 +52,7 @@ func (c *compiled) descend(d *Definition, ids map[key]int) {
 	input := func(s *Split) uint32 {
 		if s.Set != nil {
 			set := sets[s.Column]
-			return uint32(set.view + ids[keyOf(s)] - set.first)
+			return uint32(set.view + q.of(s) - set.first)
 		}
 		v := view{column: s.Column, missingLeft: s.MissingLeft}
 		if _, known := numbers[v]; !known {
@@ -60,6 +62,7 @@ func (c *compiled) descend(d *Definition, ids map[key]int) {
 		}
 		return numbers[v]
 	}
+	places := make([]splitPlace, c.mostSplits)
 	for t := range d.Trees {
 		if t%lanes == 0 {
 			c.descents = append(c.descents, descent{})
@@ -68,7 +71,7 @@ func (c *compiled) descend(d *Definition, ids map[key]int) {
 		last.roots[last.count] = uint32(len(c.nodes))
 		last.outputs[last.count] = int32(d.Trees[t].Output)
 		last.count++
-		last.steps = max(last.steps, c.layOut(&d.Trees[t], input))
+		last.steps = max(last.steps, c.layOut(&d.Trees[t], places, input))
 	}
 	for i := range c.descents { // the lanes that are left over walk the first tree
 		for k := c.descents[i].count; k < lanes; k++ {
@@ -77,15 +80,17 @@ func (c *compiled) descend(d *Definition, ids map[key]int) {
 	}
 }
 
+// splitPlace is where a split has its node, and how deep.
+type splitPlace struct{ at, depth int32 }
+
 // layOut appends the nodes of a tree, children side by side behind their
 // parent, and returns its depth.
-func (c *compiled) layOut(t *Tree, input func(*Split) uint32) (depth int) {
-	type place struct{ at, depth int } // of a split
-	places := make([]place, len(t.Splits))
+// places has room for the splits.
+func (c *compiled) layOut(t *Tree, places []splitPlace, input func(*Split) uint32) (depth int) {
 	root := len(c.nodes)
 	put := func(child, at, level int) {
 		if child >= 0 {
-			places[child] = place{at, level}
+			places[child] = splitPlace{int32(at), int32(level)}
 			return
 		}
 		depth = max(depth, level)
@@ -106,8 +111,8 @@ func (c *compiled) layOut(t *Tree, input func(*Split) uint32) (depth int) {
 			at = 0.5
 		}
 		c.nodes[p.at] = node{at: at, input: input(s), next: uint32(next)}
-		put(s.Left, next, p.depth+1)
-		put(s.Right, next+1, p.depth+1)
+		put(s.Left, next, int(p.depth)+1)
+		put(s.Right, next+1, int(p.depth)+1)
 	}
 	return depth
 }
@@ -116,9 +121,10 @@ func (c *compiled) layOut(t *Tree, input func(*Split) uint32) (depth int) {
 const tableValues = 1 << 20
 
 // tabulate works the views of set columns out for every bucket, so that a row
-// needs one copy for each of its columns. Columns beyond the bound go without.
+// needs one copy for each of its columns. Columns beyond the bound, and in
+// small ensembles beyond what they are worth, go without.
 func (c *compiled) tabulate() {
-	room := tableValues
+	room := min(tableValues, 1<<13+8*len(c.splits))
 	for i := range c.sets {
 		s := &c.sets[i]
 		n := len(s.questions)

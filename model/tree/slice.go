@@ -34,8 +34,12 @@ type slicedSplit struct{ question, left, right uint32 }
 // the planes, rounded up.
 const smallNodes = 2 << maxPlanes
 
-func (c *compiled) slice(d *Definition, ids map[key]int) {
-	leaves := 0
+func (c *compiled) slice(d *Definition, q *questions) {
+	leaves, splits := 0, 0
+	for t := range d.Trees {
+		splits += len(d.Trees[t].Splits)
+	}
+	c.sliced, c.splits = make([]slicedTree, 0, len(d.Trees)), make([]slicedSplit, 0, splits)
 	for t := range d.Trees {
 		tree := &d.Trees[t]
 		n := len(tree.Splits)
@@ -50,7 +54,7 @@ func (c *compiled) slice(d *Definition, ids map[key]int) {
 		}
 		for i := range tree.Splits {
 			s := &tree.Splits[i]
-			c.splits = append(c.splits, slicedSplit{uint32(ids[keyOf(s)]), place(s.Left), place(s.Right)})
+			c.splits = append(c.splits, slicedSplit{uint32(q.of(s)), place(s.Left), place(s.Right)})
 		}
 	}
 	switch {

@@ -128,6 +128,9 @@ func (l *learner) checkFeatures(named map[string][]string) error {
 	}
 	names := make(map[string]bool, l.features)
 	for i := range l.features {
+		if names[l.name(i)] {
+			return invalid("the feature name %q stands there twice", shorten(l.name(i)))
+		}
 		names[l.name(i)] = true
 	}
 	for name := range named {
@@ -162,55 +165,55 @@ func (l *learner) known(feature int, named map[string][]string) categories {
 // codes that are asked of each, ascending: not nil where any split asks.
 func (l *learner) uses() (numbers []bool, codes [][]float64) {
 	numbers, codes = make([]bool, l.features), make([][]float64, l.features)
-	asked, coded := map[int][]int32{}, map[[2]int]bool{}
+	asked := map[int][]int32{}
 	for _, s := range l.forest.sets {
 		feature := l.forest.splits[s.tree][s.split].Column
 		asked[feature] = append(asked[feature], s.codes...)
-		coded[[2]int{s.tree, s.split}] = true
 	}
-	for feature, all := range asked {
-		if feature >= l.features {
-			continue // bind says so
-		}
-		slices.Sort(all)
-		all = slices.Compact(all)
-		codes[feature] = make([]float64, len(all))
-		for i, code := range all {
-			codes[feature][i] = float64(code)
-		}
-	}
-	for t := range l.forest.splits {
-		for i := range l.forest.splits[t] {
-			if feature := l.forest.splits[t][i].Column; feature < l.features && !coded[[2]int{t, i}] {
+	for _, splits := range l.forest.splits {
+		for i := range splits {
+			feature := splits[i].Column
+			switch {
+			case feature >= l.features: // bind says so
+			case splits[i].Set == nil:
 				numbers[feature] = true
+			case codes[feature] == nil:
+				codes[feature] = wholes(asked[feature])
 			}
 		}
 	}
 	return numbers, codes
 }
 
+// wholes returns the distinct codes, ascending.
+func wholes(codes []int32) []float64 {
+	slices.Sort(codes)
+	codes = slices.Compact(codes)
+	values := make([]float64, len(codes))
+	for i, code := range codes {
+		values[i] = float64(code)
+	}
+	return values
+}
+
 // bind makes columns of the encoder of the features of splits, and sets of
 // its codes of category codes.
 func (l *learner) bind(c *columns) error {
-	type place struct{ tree, split int }
-	sets := make(map[place][]int32, len(l.forest.sets))
-	for _, s := range l.forest.sets {
-		sets[place{s.tree, s.split}] = s.codes
-	}
-	for t := range l.forest.splits {
-		for i := range l.forest.splits[t] {
-			s := &l.forest.splits[t][i]
-			if s.Column >= l.features {
-				return invalid("it asks for the feature %d of %d", s.Column, l.features).At("trees[%d], node %d in the order of levels", t, i)
-			}
-			codes, categorical := sets[place{t, i}]
-			if !categorical {
+	for t, splits := range l.forest.splits {
+		for i := range splits {
+			switch s := &splits[i]; {
+			case s.Column >= l.features:
+				return invalid("it asks for the feature %d of %d", s.Column, l.features).At("trees[%d], split %d", t, i)
+			case s.Set == nil:
 				s.Column = c.number[s.Column]
-				continue
+			default:
+				s.Column = c.coded[s.Column]
 			}
-			s.Column = c.coded[s.Column]
-			s.Set = codeSet(&c.columns[s.Column], codes)
 		}
+	}
+	for _, set := range l.forest.sets {
+		s := &l.forest.splits[set.tree][set.split]
+		s.Set = codeSet(&c.columns[s.Column], set.codes)
 	}
 	return nil
 }

@@ -111,11 +111,10 @@ func (f *forest) categorical(d *document, r *rawTree, t int) error {
 		if at < 0 { // a leaf, or a node that was pruned
 			continue
 		}
-		s := &f.splits[t][at]
-		if s.Set == nil {
-			return d.invalid("node %d has categories, and is no categorical split or has them twice", node)
+		if f.splits[t][at].Set == nil {
+			return d.invalid("node %d has categories, and is no categorical split", node)
 		}
-		s.Set = nil
+		r.place[node] = unreached // a second time is of no use
 		codes := r.codes[from : from+count]
 		for _, code := range codes {
 			if code < 0 || code >= mostCode {
@@ -123,11 +122,6 @@ func (f *forest) categorical(d *document, r *rawTree, t int) error {
 			}
 		}
 		f.sets = append(f.sets, set{tree: t, split: int(at), codes: slices.Clone(codes)})
-	}
-	for i := range f.splits[t] { // what nothing goes right of
-		if f.splits[t][i].Set != nil {
-			f.sets = append(f.sets, set{tree: t, split: i})
-		}
 	}
 	return nil
 }

@@ -6,6 +6,10 @@ makes one folder for each model, with model.json, model.ubj, rows.csv (empty:
 missing), expected.csv (margins and predictions) and leaves.csv (pred_leaf).
 Among the rows are numbers at, and between the float32 numbers around, the
 thresholds of the model.
+
+    train.py --seeds FOLDER
+
+writes models of two small trees: what is fuzzed begins with them.
 """
 import csv
 import json
@@ -185,7 +189,29 @@ def categories(folder):
         write(folder, name, booster, rows, xgb.DMatrix(turned, enable_categorical=True))
 
 
+def seeds(folder):
+    x = numbers(3)
+    y, kind = signal(x), random.choice(["a", "b", "c"], ROWS)
+    frame = pd.DataFrame({"k": pd.Categorical(kind), "n": pd.Categorical(random.integers(0, 9, ROWS)), "x": x[:, 0]})
+    both = xgb.DMatrix(x, label=np.stack([y, -y], 1))
+    for name, data, params in (
+        ("trees", xgb.DMatrix(x, label=y > 0), {"objective": "binary:logistic"}),
+        ("dart", xgb.DMatrix(x, label=np.digitize(y, [-1, 1])), {"objective": "multi:softprob", "num_class": 3, "booster": "dart"}),
+        ("linear", xgb.DMatrix(x, label=y), {"booster": "gblinear"}),
+        ("vectors", both, {"multi_strategy": "multi_output_tree"}),
+        ("codes", xgb.DMatrix(frame.assign(k=frame.k.cat.codes, n=frame.n.cat.codes).to_numpy(), label=y + 3 * (kind == "a"),
+                              feature_types=["c", "c", "q"], enable_categorical=True), {"max_cat_to_onehot": 1}),
+        ("names", xgb.DMatrix(frame, label=y + 3 * (kind == "a"), enable_categorical=True), {"max_cat_to_onehot": 1}),
+    ):
+        booster = xgb.train({"max_depth": 2, **params}, data, 2)
+        for form in ("json", "ubj"):
+            booster.save_model(os.path.join(folder, name + "." + form))
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "--seeds":
+        seeds(sys.argv[2])
+        sys.exit()
     for make in (regressions, classifications, categories):
         make(sys.argv[1])
     with open(os.path.join(sys.argv[1], "version"), "w") as f:
