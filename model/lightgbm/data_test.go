@@ -107,8 +107,8 @@ func native(t testing.TB, m *lightgbm.Model, in frame.Batch, raw bool) [][]float
 	return values
 }
 
-// close tells whether two numbers agree to a part of the larger.
-func close(a, b, part float64) bool {
+// near tells whether two numbers agree to a part of the larger.
+func near(a, b, part float64) bool {
 	return a == b || math.Abs(a-b) <= part*max(math.Abs(a), math.Abs(b))
 }
 
@@ -141,7 +141,7 @@ func TestAnswersOfLightGBM(t *testing.T) {
 			got := native(t, m, in, c.raw)
 			for row := range want {
 				for k := range got {
-					if w := want[row][c.first+k]; !close(got[k][row], w, 1e-12) {
+					if w := want[row][c.first+k]; !near(got[k][row], w, 1e-12) {
 						t.Fatalf("row %d, output %d: %v, not %v", row, k, got[k][row], w)
 					}
 				}

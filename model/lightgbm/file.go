@@ -31,13 +31,6 @@ type tail struct {
 // The lines that end the trees. Files of LightGBM 2.0 have only the last ones.
 var endings = [...]string{"end of trees", "feature importances:", "feature_importances:", "parameters:"}
 
-// treeText is the text of one tree and how long it is, blank lines behind it
-// included.
-type treeText struct {
-	fields string
-	size   int
-}
-
 // readHeader reads up to the first tree.
 func readHeader(l *lines) (*header, error) {
 	first, _ := l.next()

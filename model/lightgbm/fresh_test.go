@@ -145,7 +145,7 @@ func same(t *testing.T, got, want [][]float64, what string) {
 			t.Fatalf("%d columns of %s, not %d", len(got), what, len(want[row]))
 		}
 		for k := range got {
-			if !close(got[k][row], want[row][k], 1e-12) {
+			if !near(got[k][row], want[row][k], 1e-12) {
 				t.Fatalf("row %d: %s%d is %v, not %v", row, what, k, got[k][row], want[row][k])
 			}
 		}

@@ -12,7 +12,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/leat-ai/leat/base/fault"
-	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/internal/realdata"
 	"github.com/leat-ai/leat/model/modeltest"
 )
@@ -130,9 +129,9 @@ func data(t testing.TB, name string) string {
 
 // Every mistake is refused, with its kind and its place.
 func TestHostileFiles(t *testing.T) {
-	tree := func(old, new string) string { return file(oneLeaf, strings.Replace(branches, old, new, 1)) }
-	whole := func(old, new string) string { return strings.Replace(small(), old, new, 1) }
-	many := func(old, new string) string { return file(oneLeaf, strings.Replace(slopes, old, new, 1)) }
+	tree := func(was, is string) string { return file(oneLeaf, strings.Replace(branches, was, is, 1)) }
+	whole := func(was, is string) string { return strings.Replace(small(), was, is, 1) }
+	many := func(was, is string) string { return file(oneLeaf, strings.Replace(slopes, was, is, 1)) }
 	for _, c := range []struct {
 		text string
 		kind fault.Kind
@@ -326,7 +325,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		var in frame.Batch = modeltest.Rows(memory.DefaultAllocator, m.Signature().Inputs, 9, 1)
+		in := modeltest.Rows(memory.DefaultAllocator, m.Signature().Inputs, 9, 1)
 		defer in.Release()
 		out, err := m.Predict(context.Background(), in)
 		if err != nil || out.NumRows() != 9 {
