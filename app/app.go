@@ -33,6 +33,7 @@ import (
 	"github.com/leat-ai/leat/flow/lake"
 	"github.com/leat-ai/leat/flow/monitor"
 	"github.com/leat-ai/leat/flow/registry"
+	"github.com/leat-ai/leat/flow/registry/webhook"
 	"github.com/leat-ai/leat/flow/track"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/store/blob"
@@ -124,6 +125,7 @@ type App struct {
 	sql       *lakeSQL
 	records   *record.Writer
 	registry  *registry.Registry
+	webhooks  *webhook.Hooks
 	track     *track.Track
 	releases  *deploy.Releases
 	resources *resources.Resources

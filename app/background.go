@@ -40,6 +40,11 @@ func (a *App) openBackground(ctx context.Context) (func(context.Context) error, 
 			a.log.Error("decisions stay in the log", "error", err)
 		}
 	})
+	a.loops.Go(func() {
+		if err := a.webhooks.Run(a.life); err != nil && !errors.Is(err, context.Canceled) {
+			a.log.Error("webhooks are not told any more", "error", err)
+		}
+	})
 	a.loops.Go(a.settleDown)
 	a.every(compactRecords, a.compactRecords)
 	a.every(maintainLake, a.maintain)

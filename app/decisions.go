@@ -46,6 +46,9 @@ func (a *App) openModels(context.Context) (func(context.Context) error, error) {
 	a.features = tables.New(a.lake, a.sql)
 	a.signals = monitor.NewSignals(a.catalog, a.fired)
 	a.watch = newWatch(a)
+	if err := a.openWebhooks(); err != nil {
+		return nil, err
+	}
 	return func(context.Context) error { return a.registry.Close() }, nil
 }
 

@@ -385,7 +385,7 @@ def case_webhooks():
     assert kinds == {"registered_model.created", "model_version_alias.created"}, kinds
     changed = client.update_webhook(hook.webhook_id, status="DISABLED", name="silent")
     assert (changed.name, str(changed.status)) == ("silent", "DISABLED"), changed
-    raises("INVALID_PARAMETER_VALUE", client.create_webhook, "x", "http://10.0.0.1/", ["registered_model.created"])
+    raises("PERMISSION_DENIED", client.create_webhook, "x", "http://10.0.0.1/", ["registered_model.created"])
     client.delete_webhook(hook.webhook_id)
     raises("RESOURCE_DOES_NOT_EXIST", client.get_webhook, hook.webhook_id)
 
