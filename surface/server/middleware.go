@@ -1,8 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -101,7 +103,7 @@ func (s *Server) principal(r *http.Request) (identity.Principal, error) {
 func (s *Server) authenticate(ctx context.Context, authorization, key string) (identity.Principal, error) {
 	token, ok := strings.CutPrefix(authorization, "Bearer ")
 	if !ok {
-		token = key
+		token = cmp.Or(password(authorization), key)
 	}
 	if token != "" {
 		return s.keys.Authenticate(ctx, strings.TrimSpace(token))
@@ -111,6 +113,21 @@ func (s *Server) authenticate(ctx context.Context, authorization, key string) (i
 	}
 	return identity.Principal{}, fault.New(fault.Unauthenticated, "no API key").
 		Hint("send it as `Authorization: Bearer leat_…`")
+}
+
+// password returns that of basic authentication, in which clients that know
+// nothing else send a key; the user's name says nothing. "" for none.
+func password(authorization string) string {
+	encoded, ok := strings.CutPrefix(authorization, "Basic ")
+	if !ok {
+		return ""
+	}
+	text, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return ""
+	}
+	_, password, _ := strings.Cut(string(text), ":")
+	return password
 }
 
 // traced makes a span of each request, named by its route, in the trace that
