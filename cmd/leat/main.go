@@ -12,6 +12,7 @@ import (
 
 func main() {
 	app.SpareCollections()
+	app.BoundMemory()
 	os.Exit(cli.Main(context.Background(), cli.Program{
 		Version: app.Version,
 		Args:    os.Args[1:],

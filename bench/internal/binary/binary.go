@@ -81,11 +81,20 @@ const serving = time.Minute
 // Up starts a server on a free port and returns once it says that it serves.
 // Its log is leat.log in the project.
 func Up(ctx context.Context, project string, env ...string) (*Server, error) {
+	return up(ctx, project, nil, env)
+}
+
+// UpWith is Up with flags.
+func UpWith(ctx context.Context, project string, flags ...string) (*Server, error) {
+	return up(ctx, project, flags, nil)
+}
+
+func up(ctx context.Context, project string, flags, env []string) (*Server, error) {
 	log, err := os.Create(filepath.Join(project, "leat.log"))
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cmd: exec.CommandContext(ctx, Path(), "-C", project, "--json", "up", "--listen", "127.0.0.1:0"), log: log}
+	s := &Server{cmd: exec.CommandContext(ctx, Path(), append([]string{"-C", project, "--json", "up", "--listen", "127.0.0.1:0"}, flags...)...), log: log}
 	s.cmd.Env = append(os.Environ(), env...)
 	s.cmd.Stderr = log
 	out, err := s.cmd.StdoutPipe()

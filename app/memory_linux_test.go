@@ -54,3 +54,11 @@ func TestOnlyTheProgramItselfIsText(t *testing.T) {
 		}
 	}
 }
+
+func TestBoundOfAControlGroup(t *testing.T) {
+	for text, want := range map[string]int64{"536870912\n": 512 << 20, "max\n": 0, "9223372036854771712\n": 0, "": 0, "-1": 0} {
+		if got, bound := boundOf(text); bound != (want > 0) || bound && got != want {
+			t.Errorf("%q: %d, %t", text, got, bound)
+		}
+	}
+}
