@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -24,7 +25,8 @@ const MaxFile = 2<<30 - 1
 
 const maxColumnsFile = 16 << 20
 
-// Columns is what columns.json says: what an ONNX file itself cannot.
+// Columns is what columns.json says: what an ONNX file itself cannot. A plain
+// list of names is taken for Columns alone.
 type Columns struct {
 	// Columns name what the graph reads, in order: one for each input of one
 	// column, and one for each column of a wider input. Empty: the names of the
@@ -66,7 +68,11 @@ func (f Format) Load(ctx context.Context, files fs.FS) (model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(ctx, data, columns, f.Runtime)
+	m, err := New(ctx, data, columns, f.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 func readColumns(files fs.FS) (Columns, error) {
@@ -78,7 +84,13 @@ func readColumns(files fs.FS) (Columns, error) {
 	if err != nil {
 		return c, err
 	}
-	if err := json.Unmarshal(data, &c); err != nil {
+	if json.Unmarshal(data, &c.Columns) == nil {
+		return c, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	c = Columns{}
+	if err := d.Decode(&c); err != nil {
 		return c, fault.Wrap(err, fault.Invalid, "%s does not name columns", ColumnsFile)
 	}
 	return c, nil

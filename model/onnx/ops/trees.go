@@ -194,16 +194,3 @@ func (c *treeClassifier) two(scores []float32, sum float32) int {
 	}
 	return c.half(sum)
 }
-
-// labelsOf returns the labels of a classifier's node, nil for other nodes: so
-// that whoever serves a graph can name its classes.
-func labelsOf(n *proto.Node) *Tensor {
-	b := &node{Node: n}
-	switch n.Op {
-	case "TreeEnsembleClassifier", "ZipMap":
-		return classLabels(b, "classlabels_int64s", "classlabels_strings")
-	case "LinearClassifier", "SVMClassifier":
-		return classLabels(b, "classlabels_ints", "classlabels_strings")
-	}
-	return nil
-}

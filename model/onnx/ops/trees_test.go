@@ -228,4 +228,3 @@ func TestTreeEnsemble(t *testing.T) {
 	}
 	b.compare(t)
 }
-
