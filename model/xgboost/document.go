@@ -88,6 +88,8 @@ func (d *document) skip() error {
 			depth--
 		case key:
 			continue
+		case end:
+			return malformed(d.lex.offset(), "a value is missing")
 		}
 		if depth == 0 {
 			return nil

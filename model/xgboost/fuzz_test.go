@@ -18,6 +18,7 @@ import (
 func FuzzJSON(f *testing.F) {
 	f.Add(readFile(f, realdata.Path(f, "model-server-examples/mlserver-mushroom-xgboost.json")))
 	f.Add([]byte(`{"learner":{"gradient_booster":{"model":{"trees":[{"split_conditions":[NaN,-Infinity,"\ud83d\ude00"]}]}}}}`))
+	f.Add([]byte(`{"a":}`))
 	fuzz(f, "json")
 }
 

@@ -72,6 +72,7 @@ func TestParseTrustsNothing(t *testing.T) {
 		{"cut off", small[len(small)/2:], "", fault.Corrupt, "does not end"},
 		{"more behind", `"version":[2,0,3]}`, `"version":[2,0,3]}{`, fault.Corrupt, "behind"},
 		{"no comma", `"num_class":"0",`, `"num_class":"0"`, fault.Corrupt, "comma"},
+		{"no value", `"attributes":{}`, `"more":{"a":}`, fault.Corrupt, "value is missing"},
 		{"bare word", `"num_class":"0"`, `"num_class":zero`, fault.Corrupt, "value is missing"},
 		{"too deep", `"attributes":{}`, `"more":` + strings.Repeat("[", 100) + strings.Repeat("]", 100), fault.Corrupt, "nested"},
 		{"a list for an object", `"attributes":{}`, `"attributes":[]`, fault.Invalid, "learner.attributes"},
@@ -154,7 +155,9 @@ func TestUBJSONTrustsNothing(t *testing.T) {
 // TestFormatLoadsArtifacts reads the files of an artifact, and what may be
 // wrong with them.
 func TestFormatLoadsArtifacts(t *testing.T) {
-	load := func(files fstest.MapFS) (model.Model, error) { return xgboost.Format{}.Load(context.Background(), files) }
+	load := func(files fstest.MapFS) (model.Model, error) {
+		return xgboost.Format{}.Load(context.Background(), files)
+	}
 	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
 	m, err := load(fstest.MapFS{"model.json": file(small), "categories.json": file(`{"k":["a","b","c","d"]}`)})
 	if err != nil || m.Signature().Inputs[1].Type != frame.String {

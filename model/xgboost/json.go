@@ -40,7 +40,6 @@ func (l *jsonLexer) next() (token, error) {
 		if l.at < len(l.data) && l.data[l.at] == ',' {
 			l.at++
 			l.space()
-			top.first = false
 			l.want = aValue
 			if top.object {
 				l.want = aKey
@@ -52,6 +51,9 @@ func (l *jsonLexer) next() (token, error) {
 	}
 	if c := l.data[l.at]; top != nil && (c == '}' && top.object || c == ']' && !top.object) && (l.want == nothing || top.first) {
 		return l.close(top.object), nil
+	}
+	if top != nil {
+		top.first = false
 	}
 	switch l.want {
 	case nothing:

@@ -93,6 +93,7 @@ func (d *document) value(t *testing.T, first token) (any, error) {
 	return nil, nil
 }
 
+// readAny reads a document to its end.
 func readAny(t *testing.T, lex lexer) (any, error) {
 	d := document{lex: lex}
 	first, err := lex.next()
@@ -103,10 +104,11 @@ func readAny(t *testing.T, lex lexer) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if last, err := lex.next(); err != nil || last.kind != end {
-		t.Errorf("behind the end is %v, %v", last.kind, err)
+	last, err := lex.next()
+	if err == nil && last.kind != end {
+		t.Errorf("behind the end is %v", last.kind)
 	}
-	return v, nil
+	return v, err
 }
 
 // TestJSONIsReadAsByTheStandardLibrary compares with encoding/json, on JSON
@@ -134,7 +136,7 @@ func TestJSONIsReadAsByTheStandardLibrary(t *testing.T) {
 // FuzzJSONTokens holds that what is read is what encoding/json reads, but for
 // the bare words, and that a broken document is an error.
 func FuzzJSONTokens(f *testing.F) {
-	for _, s := range []string{`{"a":[1,2.5e-3,"x\u00e9\ud83d\ude00\n"],"b":{}}`, `[]`, ` [ 1 , [ ] , {} ] `, `"`, `{"a"}`, `[1,]`, `{,}`, `"\ud83dx"`, `NaN`, `-`} {
+	for _, s := range []string{`{"a":[1,2.5e-3,"x\u00e9\ud83d\ude00\n"],"b":{}}`, `[]`, ` [ 1 , [ ] , {} ] `, `"`, `{"a"}`, `[1,]`, `{"a":}`, `{,}`, `"\ud83dx"`, `NaN`, `-`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
