@@ -112,7 +112,7 @@ func anyDefinition(t *rapid.T) Definition {
 		tree := anyTree(t, enc, splits)
 		tree.Output = rapid.IntRange(0, len(d.Base)-1).Draw(t, "output")
 		if linear && rapid.Bool().Draw(t, "linear leaves") {
-			anyLinear(t, enc, &tree)
+			anyLinear(enc, &tree)
 		}
 		d.Trees = append(d.Trees, tree)
 	}
@@ -146,7 +146,7 @@ func anySums(t *rapid.T) Definition {
 }
 
 // anyLinear makes the leaves of a tree linear in the columns that are numbers.
-func anyLinear(t *rapid.T, enc *encode.Encoder, tree *Tree) {
+func anyLinear(enc *encode.Encoder, tree *Tree) {
 	var numbers []int
 	for i := range enc.Columns {
 		if enc.Columns[i].Kind == encode.Numeric {

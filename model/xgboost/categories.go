@@ -13,8 +13,6 @@ type categories struct {
 	values []float64
 }
 
-func (c categories) known() bool { return c.texts != nil || c.values != nil }
-
 // cats reads the container that files of 3.x have: for each feature its
 // categories as numbers, as strings, or nothing.
 func (d *document) cats() ([]categories, error) {

@@ -130,15 +130,7 @@ func (l *ubjLexer) container(object bool, start int) (token, error) {
 		}
 	}
 	if typ != 0 {
-		if size := sizeOf(typ); object || size == 0 {
-			return token{}, malformed(start, "a container of the type %q is not what XGBoost writes", typ)
-		} else if count > (len(l.data)-l.at)/size {
-			return token{}, malformed(start, "an array claims %d elements, which are not there", count)
-		} else {
-			l.done = len(l.open) == 0
-			raw, err := l.take(count * size)
-			return token{kind: packed, text: raw, typ: typ, count: count}, err
-		}
+		return l.packed(object, typ, count, start)
 	}
 	if count > len(l.data)-l.at { // each element has a byte at least
 		return token{}, malformed(start, "a container claims %d elements, which are not there", count)
@@ -150,6 +142,20 @@ func (l *ubjLexer) container(object bool, start int) (token, error) {
 		return token{kind: objectOpen}, nil
 	}
 	return token{kind: arrayOpen, count: count}, nil
+}
+
+// packed reads an array of count numbers of one type.
+func (l *ubjLexer) packed(object bool, typ byte, count, start int) (token, error) {
+	size := sizeOf(typ)
+	if object || size == 0 {
+		return token{}, malformed(start, "a container of the type %q is not what XGBoost writes", typ)
+	}
+	if count > (len(l.data)-l.at)/size {
+		return token{}, malformed(start, "an array claims %d elements, which are not there", count)
+	}
+	l.done = len(l.open) == 0
+	raw, err := l.take(count * size)
+	return token{kind: packed, text: raw, typ: typ, count: count}, err
 }
 
 // string reads a length and as many bytes.
