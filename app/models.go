@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/leat-ai/leat/backends"
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/flow/deploy/resources"
 	"github.com/leat-ai/leat/flow/registry/intake"
 	"github.com/leat-ai/leat/flow/registry/mlflow"
@@ -125,4 +127,45 @@ func (a *App) checkMonitors(ctx context.Context, declared []spec.Resource) []api
 		checks = append(checks, c)
 	}
 	return checks
+}
+
+// Deploy releases a version of an endpoint's model, and returns once it is
+// served. One that cannot be served is taken back.
+func (e endpoints) Deploy(ctx context.Context, endpoint, ref, by string) (deploy.Release, error) {
+	a := e.app
+	list, err := a.resources.List(ctx, a.config.Env)
+	if err != nil {
+		return deploy.Release{}, err
+	}
+	res, ok := spec.Find[*spec.Endpoint](list, endpoint)
+	if !ok {
+		return deploy.Release{}, fault.New(fault.NotFound, "no endpoint is called %q", endpoint).Hint("apply one; `leat releases` lists them")
+	}
+	name, alias := resources.ModelRef(res.Model)
+	v, err := a.registry.Version(ctx, name, cmp.Or(ref, alias))
+	if err != nil {
+		return deploy.Release{}, err
+	}
+	content, err := resources.Compose(ctx, res, v, list, a.features)
+	if err != nil {
+		return deploy.Release{}, err
+	}
+	r, err := a.releases.Deploy(ctx, endpoint, content, by, "deploy")
+	if err != nil {
+		return r, err
+	}
+	if err := a.serve(ctx, endpoint); err != nil {
+		return r, errors.Join(err, a.takeBack(ctx, endpoint, by))
+	}
+	return r, a.follow(ctx, r, by)
+}
+
+// takeBack makes what was live before live again; the first release of an
+// endpoint has nothing before it.
+func (a *App) takeBack(ctx context.Context, endpoint, by string) error {
+	_, err := a.releases.Rollback(ctx, endpoint, "", by)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	return err
 }

@@ -81,6 +81,7 @@ var access = mlflowAccess(map[string]string{
 
 	"GET /v1/models":                              "read",
 	"GET /v1/models/{name}":                       "read",
+	"POST /v1/endpoints/{name}/deploy":            "apply",
 	"POST /v1/models/{name}/versions":             "apply",
 	"GET /v1/models/{name}/versions/{ref}":        "read",
 	"GET /v1/models/{name}/versions/{ref}/report": "read",

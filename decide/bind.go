@@ -135,23 +135,24 @@ type assembly struct {
 type source struct {
 	feature  bool // a column of the features; otherwise of the inputs
 	at       int
+	double   bool   // it is an int that the model reads as a double
 	required string // the column's name, if it must have a value
 }
 
-func newAssembly(fields []model.Field, inputs binding, features map[string]int) assembly {
+func newAssembly(fields []model.Field, inputs binding, features map[string]int, outputs []frame.Column) assembly {
 	a := assembly{schema: inputs.schema, same: len(features) == 0 && len(fields) == len(inputs.fields),
 		computed: len(features) > 0 && len(fields) == len(features)}
 	for i, f := range fields {
 		s := source{at: frame.Index(inputs.schema, f.Name)}
 		if at, ok := features[f.Name]; ok {
-			s = source{feature: true, at: at}
+			s = source{feature: true, at: at, double: f.Type == frame.Double && outputs[at].Type == frame.Int}
 			if f.Required {
 				s.required = f.Name
 			}
 		}
 		a.sources = append(a.sources, s)
 		a.same = a.same && !s.feature && s.at == i
-		a.computed = a.computed && s.feature && s.at == i
+		a.computed = a.computed && s.feature && s.at == i && !s.double
 		if s.required != "" {
 			a.required = append(a.required, s)
 		}
@@ -180,13 +181,32 @@ func (a assembly) assemble(pass *Pass) {
 	}
 	columns := make([]arrow.Array, len(a.sources))
 	for i, s := range a.sources {
-		if s.feature {
-			columns[i] = pass.Features.Column(s.at)
-		} else {
+		if !s.feature {
 			columns[i] = pass.Inputs.Column(s.at)
+			continue
+		}
+		columns[i] = pass.Features.Column(s.at)
+		if s.double {
+			columns[i] = doubles(columns[i].(*array.Int64))
+			defer columns[i].Release()
 		}
 	}
 	pass.Model = array.NewRecordBatch(a.schema, columns, pass.Inputs.NumRows())
+}
+
+// doubles widens a column as the training did when it measured the model.
+func doubles(col *array.Int64) arrow.Array {
+	b := array.NewFloat64Builder(memory.DefaultAllocator)
+	defer b.Release()
+	b.Reserve(col.Len())
+	for i, v := range col.Int64Values() {
+		if col.IsNull(i) {
+			b.AppendNull()
+		} else {
+			b.Append(float64(v))
+		}
+	}
+	return b.NewArray()
 }
 
 // pick returns a column whose row i is row rows[i] of col, or NULL where that

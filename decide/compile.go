@@ -124,11 +124,12 @@ func (p *Path) mapColumns(signature model.Signature) error {
 	for _, in := range signature.Inputs {
 		at, computed := features[in.Name]
 		switch {
-		case computed && outputs[at].Type != in.Type:
+		case computed && outputs[at].Type != in.Type && !(outputs[at].Type == frame.Int && in.Type == frame.Double):
 			l.Add(fault.New(fault.Invalid, "the model reads %q as %s, the feature is %s", in.Name, in.Type, outputs[at].Type))
 		case !computed:
 			l.Add(inputs.add(in))
 		case inputs.has(in.Name): // taken as it is: what the model needs, the caller must send
+			in.Type = outputs[at].Type
 			l.Add(inputs.add(in))
 		}
 	}
@@ -136,7 +137,7 @@ func (p *Path) mapColumns(signature model.Signature) error {
 		return err
 	}
 	p.inputs = newBinding(inputs.fields)
-	p.model = newAssembly(signature.Inputs, p.inputs, features)
+	p.model = newAssembly(signature.Inputs, p.inputs, features, outputs)
 	return nil
 }
 

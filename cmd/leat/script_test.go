@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -19,6 +20,11 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("DATA", realdata.Root())
+			examples, err := filepath.Abs("../../examples")
+			if err != nil {
+				return err
+			}
+			e.Setenv("EXAMPLES", examples)
 			e.Setenv("TERM", "dumb")
 			for _, name := range []string{"LEAT_HOME", "LEAT_ENV", "LEAT_SERVER", "LEAT_KEY", "LEAT_CATALOG", "LEAT_BLOBS", "LEAT_LAKE", "LEAT_EGRESS_ALLOW"} {
 				e.Setenv(name, "")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -112,7 +113,7 @@ func (p *pipeline) register(i int, s *spec.RegisterStep, out *Result) (err error
 			return registry.Version{}, err
 		}
 		n.Gates, n.By = p.verdicts, p.run.By()
-		v, err := p.Registry.Register(ctx, n)
+		v, err := p.measured(ctx, n)
 		if err != nil {
 			return v, err
 		}
@@ -121,6 +122,27 @@ func (p *pipeline) register(i int, s *spec.RegisterStep, out *Result) (err error
 	})
 	out.Model, out.Version, out.ID, out.Metrics = p.version.Model, p.version.Number, p.version.ID, p.version.Metrics
 	return err
+}
+
+// measured registers a candidate. Where the same model was imported before and
+// nobody had measured it, the candidate becomes a version of its own, so that
+// its figures are kept; doing it again finds that one.
+func (p *pipeline) measured(ctx context.Context, n registry.NewVersion) (registry.Version, error) {
+	v, err := p.Registry.Register(ctx, n)
+	if err != nil || v.Report != "" || len(n.Report) == 0 {
+		return v, err
+	}
+	all, err := p.Registry.Versions(ctx, n.Model)
+	if err != nil {
+		return v, err
+	}
+	for _, other := range all {
+		if other.Report != "" && other.Manifest.Format == v.Manifest.Format && maps.Equal(other.Manifest.Files, v.Manifest.Files) {
+			return other, nil
+		}
+	}
+	n.Distinct = true
+	return p.Registry.Register(ctx, n)
 }
 
 func (p *pipeline) deploy(i int, s *spec.DeployStep, out *Result) error {

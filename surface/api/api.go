@@ -49,6 +49,7 @@ type Starter interface {
 
 // Endpoints changes and shows what is live.
 type Endpoints interface {
+	Deploy(ctx context.Context, endpoint, ref, by string) (deploy.Release, error)
 	Rollback(ctx context.Context, endpoint, to, by string) (deploy.Release, error)
 	Path(endpoint string) (*decide.Path, error)
 	Endpoints() []string

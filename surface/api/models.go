@@ -159,6 +159,12 @@ func (a *API) endpoints() {
 			To string `json:"to,omitempty" doc:"number or id of the release; the last other one when empty"`
 		}
 	}
+	type release struct {
+		Name string `path:"name"`
+		Body struct {
+			Version string `json:"version,omitempty" doc:"number, alias, id prefix or latest; what the endpoint's model says when empty"`
+		}
+	}
 	name := func(in *named) string { return in.Name }
 	register(a, route{http.MethodGet, "/v1/endpoints", "list-endpoints", "List endpoints and what they serve", "endpoints", verbRead}, anything,
 		func(ctx context.Context, _ identity.Principal, _ *noInput) ([]EndpointDetail, error) {
@@ -180,6 +186,11 @@ func (a *API) endpoints() {
 		func(in *at) string { return in.Name },
 		func(ctx context.Context, _ identity.Principal, in *at) (deploy.Release, error) {
 			return s.Releases.At(ctx, in.Name, in.Time)
+		})
+	register(a, route{http.MethodPost, "/v1/endpoints/{name}/deploy", "deploy", "Release a version of the endpoint's model", "endpoints", verbApply},
+		func(in *release) string { return in.Name },
+		func(ctx context.Context, p identity.Principal, in *release) (deploy.Release, error) {
+			return s.Endpoints.Deploy(ctx, in.Name, in.Body.Version, p.Name)
 		})
 	register(a, route{http.MethodPost, "/v1/endpoints/{name}/rollback", "rollback", "Make an earlier release live again, whole", "endpoints", verbApply},
 		func(in *rollback) string { return in.Name },

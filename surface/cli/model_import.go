@@ -94,3 +94,21 @@ func printImported(w io.Writer, i intake.Imported, alias string) {
 	}
 	pairs(w, rows)
 }
+
+func (c *commands) deployCommand() *cobra.Command {
+	return c.command("run", "deploy ENDPOINT[@VERSION]", "Release a version of an endpoint's model",
+		"  leat deploy churn\n  leat deploy churn@3\n  leat deploy churn@latest", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			endpoint, version, _ := strings.Cut(args[0], "@")
+			return c.with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
+				r, err := cl.Deploy(ctx, endpoint, version)
+				if err != nil {
+					return err
+				}
+				return c.show(r, func(w io.Writer) {
+					v := r.Content.Variants[0]
+					fmt.Fprintf(w, "%s serves release %d (%s): %s version %d\n", r.Endpoint, r.Number, short(r.ID), v.Model, v.Version)
+				})
+			})
+		})
+}

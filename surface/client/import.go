@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/flow/registry/intake"
 	"github.com/leat-ai/leat/model/importer"
 	"github.com/leat-ai/leat/surface/api"
@@ -21,6 +22,12 @@ func importPath(model string) string {
 func (c *Client) Import(ctx context.Context, model string, o api.ImportOptions) (out intake.Imported, err error) {
 	err = c.do(ctx, call{method: http.MethodPost, path: importPath(model), body: o}, &out)
 	return out, err
+}
+
+// Deploy releases a version of an endpoint's model: by number, alias, id prefix
+// or "latest", or for "" what the endpoint's resource says.
+func (c *Client) Deploy(ctx context.Context, endpoint, version string) (deploy.Release, error) {
+	return post[deploy.Release](ctx, c, "/v1/endpoints/"+url.PathEscape(endpoint)+"/deploy", map[string]string{"version": version})
 }
 
 // Upload registers a model whose files are sent; o.File names the model among
