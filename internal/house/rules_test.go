@@ -56,6 +56,7 @@ var drivers = []struct {
 	{"github.com/failsafe-go/", []string{"base/resilience"}, "retry, breaker and budget are wrappers with our own names"},
 	{"go.yaml.in/yaml", []string{"spec", "model/importer"}, "the language is YAML, and so is the file that says what an MLflow folder is"},
 	{"github.com/google/cel-go", []string{"base/expr"}, "there is one expression language"},
+	{"github.com/yalue/onnxruntime_go", []string{"model/onnx/ort"}, "ONNX Runtime is loaded when a graph needs it; cgo stays in its folder"},
 	{"gonum.org/", []string{"flow/train"}, "numerics are for training"},
 }
 

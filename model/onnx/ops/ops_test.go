@@ -107,5 +107,5 @@ func close(typ, want, got string) bool {
 	if err1 != nil || err2 != nil {
 		return false
 	}
-	return w == g || math.IsNaN(w) && math.IsNaN(g) || math.Abs(w-g) <= 1e-5*max(math.Abs(w), 1e-2)
+	return w == g || math.IsNaN(w) && math.IsNaN(g) || math.Abs(w-g) <= 1e-5*max(math.Abs(w), 0.1)
 }
