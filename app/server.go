@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -53,7 +54,7 @@ func (a *App) checks(ctx context.Context) []api.Check {
 	if err != nil {
 		return checks
 	}
-	return append(checks, a.checkEndpoints(declared)...)
+	return slices.Concat(checks, a.checkEndpoints(declared), a.checkMonitors(ctx, declared))
 }
 
 func (a *App) checkCatalog(ctx context.Context) api.Check {
