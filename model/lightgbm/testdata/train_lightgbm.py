@@ -10,6 +10,8 @@ put into them that are easily got wrong.
 import os
 import sys
 
+os.environ["OMP_NUM_THREADS"] = "1"  # threads that wait for one another are slow where others work, too
+
 import lightgbm
 import numpy
 import pandas
