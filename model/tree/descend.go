@@ -202,20 +202,31 @@ func (c *compiled) sumRow(values []float64, columns, sums [][]float64, row int) 
 func (c *compiled) walk(d *descent, values []float64) [lanes]uint32 {
 	nodes, r := c.nodes, &d.roots
 	a0, a1, a2, a3, a4, a5, a6, a7 := r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]
-	for range d.steps {
-		a0, a1, a2, a3 = step(nodes, values, a0), step(nodes, values, a1), step(nodes, values, a2), step(nodes, values, a3)
-		a4, a5, a6, a7 = step(nodes, values, a4), step(nodes, values, a5), step(nodes, values, a6), step(nodes, values, a7)
+	for n := d.steps; n > 0; n-- {
+		var i0, i1, i2, i3, i4, i5, i6, i7 uint32
+		a0, i0 = step(nodes, values, a0)
+		a1, i1 = step(nodes, values, a1)
+		a2, i2 = step(nodes, values, a2)
+		a3, i3 = step(nodes, values, a3)
+		a4, i4 = step(nodes, values, a4)
+		a5, i5 = step(nodes, values, a5)
+		a6, i6 = step(nodes, values, a6)
+		a7, i7 = step(nodes, values, a7)
+		if i0|i1|i2|i3|i4|i5|i6|i7 == 0 { // all were leaves
+			break
+		}
 	}
 	return [lanes]uint32{a0, a1, a2, a3, a4, a5, a6, a7}
 }
 
 // step goes from a node to its child, without a branch: NaN and what is above
-// the threshold go to the second.
-func step(nodes []node, values []float64, at uint32) uint32 {
+// the threshold go to the second. It tells what the node looked at, which is 0
+// for a leaf.
+func step(nodes []node, values []float64, at uint32) (child, input uint32) {
 	n := &nodes[at]
 	second := uint32(1)
 	if values[n.input] <= n.at {
 		second = 0
 	}
-	return n.next + second
+	return n.next + second, n.input
 }
