@@ -80,7 +80,9 @@ func printInspection(w io.Writer, i inspection) {
 			rows = append(rows, [2]string{name, value})
 		}
 	}
-	add("holds", d.Kind)
+	if !strings.HasPrefix(i.Kind, d.Kind) {
+		add("holds", d.Kind)
+	}
 	add("library", strings.TrimSpace(d.Library+" "+d.LibraryVersion))
 	add("objective", d.Objective)
 	add("task", string(i.Signature.Task))
