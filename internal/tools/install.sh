@@ -19,6 +19,7 @@ versitygw=v1.8.0
 protoc_go=v1.36.12
 protoc_grpc=v1.6.2
 golangci=v2.15.0
+onnxruntime=1.24.3
 
 say() { printf '%s\n' "tools: $*"; }
 fail() { printf '%s\n' "tools: $*" >&2; exit 1; }
@@ -99,6 +100,25 @@ node_packages() {
     mark_done node "$stamp"
 }
 
+# ONNX Runtime's library, which its package for Node.js carries for several
+# machines: the one file that is needed, and no script of the package.
+onnx_runtime() {
+    case "$(uname -m)" in
+    x86_64) machine=x64 sum=92ba8e44d31b80a34f5e805076a044122c3be1fffe0d88ed790de7267b0b2682 ;;
+    aarch64) machine=arm64 sum=33032cb5b91c12edbf028d7c69fa40a31848d66c0095448758af237d5e0b07db ;;
+    *) fail "there is no ONNX Runtime for $(uname -m) in its package: build it, and name it in LEAT_ONNXRUNTIME" ;;
+    esac
+    done_already onnxruntime "$onnxruntime" && [ -f "$tools/lib/libonnxruntime.so" ] && return
+    say "installing ONNX Runtime $onnxruntime (a download of 86 MB)"
+    rm -rf "$tools/unpack" && mkdir -p "$tools/unpack" "$tools/lib"
+    file=package/bin/napi-v6/linux/$machine/libonnxruntime.so.1
+    (cd "$tools/unpack" && npm pack "onnxruntime-node@$onnxruntime" --silent >/dev/null && tar -xzf ./*.tgz "$file")
+    echo "$sum  $tools/unpack/$file" | sha256sum --check --quiet || fail "ONNX Runtime's library is not the one that was tried"
+    mv "$tools/unpack/$file" "$tools/lib/libonnxruntime.so"
+    rm -rf "$tools/unpack"
+    mark_done onnxruntime "$onnxruntime"
+}
+
 python_set() { # python_set SET [VENV]: test, bench, …; in an environment of its own where one is named
     list=$here/requirements-$1.txt
     venv=$tools/${2:-venv}
@@ -131,6 +151,7 @@ test)
     s3_server
     protocol_generators
     node_packages
+    onnx_runtime
     python_set test
     python_set triton venv-triton
     python_set mlflow3 venv-mlflow3 # each asks for other versions than the rest
