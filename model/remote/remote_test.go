@@ -230,7 +230,7 @@ func TestServersThatFail(t *testing.T) {
 		"hang":             {hang, fault.Timeout, "within 200ms", 3},
 		"slow drip":        {drip, fault.Timeout, "within 200ms", 3},
 		"reset":            {reset, fault.Unavailable, "does not answer", 3},
-		"redirect":         {redirect("http://169.254.169.254/latest/meta-data"), fault.Unavailable, "", 1},
+		"redirect":         {redirect("http://169.254.169.254/latest/meta-data"), fault.Unavailable, "sends elsewhere", 1},
 		"Azure: the model": {azureError(400), fault.Invalid, "answers 424", 1},
 		"Azure: a defect":  {azureError(500), fault.Internal, "answers 424", 1},
 	} {
@@ -270,9 +270,13 @@ func huge(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+func hang(_ http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body) // only then the server sees that nobody waits any more
+	<-r.Context().Done()
+}
 
 func drip(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
 	for r.Context().Err() == nil {
 		_, _ = io.WriteString(w, " ")
 		w.(http.Flusher).Flush()

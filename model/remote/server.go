@@ -81,6 +81,10 @@ func (s *server) exchange(parent context.Context, method string, to *url.URL, bo
 	}
 	s.describe(ctx, r.Header)
 	answer, err := s.client.Do(r)
+	if err != nil && answer != nil { // a redirect, whose body is closed already
+		return nil, resilience.Final(fault.New(fault.Unavailable, "the model server %s sends elsewhere, where nobody follows", s.host()).
+			Hint("name the address that it sends to in the Model resource, if it is one to trust"))
+	}
 	if err != nil {
 		return nil, s.failed(parent, ctx, err)
 	}
