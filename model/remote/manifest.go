@@ -51,10 +51,10 @@ type Manifest struct {
 	MaxResponse spec.Bytes    `json:"max_response"` // of one call
 	// Inputs and Outputs say how columns go as tensors, for oip; where they
 	// are absent each column is a tensor of its own.
-	Inputs    []Tensor        `json:"inputs,omitempty"`
-	Outputs   []Tensor        `json:"outputs,omitempty"`
-	Signature model.Signature `json:"signature"`
-	Fallback  *Reference      `json:"fallback,omitempty"`
+	Inputs    []Tensor         `json:"inputs,omitempty"`
+	Outputs   []Tensor         `json:"outputs,omitempty"`
+	Signature model.Signature  `json:"signature"`
+	Fallback  *model.Reference `json:"fallback,omitempty"`
 }
 
 // Auth says how the server knows who asks.

@@ -24,7 +24,6 @@ package remote
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"net/http"
 	"time"
@@ -52,7 +51,7 @@ type Config struct {
 	Token func(ctx context.Context, id Identity, scope string) (string, error)
 	// Hold returns another version's model until it is released; nil: there
 	// are no fallbacks.
-	Hold func(ctx context.Context, r Reference) (m model.Model, release func(), err error)
+	Hold func(ctx context.Context, r model.Reference) (m model.Model, release func(), err error)
 	// First is the wait before a first retry; 100 ms when 0.
 	First time.Duration
 }
@@ -226,13 +225,3 @@ func inOrder(out frame.Batch, fields []model.Field) (frame.Batch, error) {
 	ordered, err := model.Select(out, fields)
 	return ordered, fault.Wrap(err, fault.Internal, "the fallback answered other columns than its signature says")
 }
-
-// Reference names a version of another model.
-type Reference struct {
-	Model   string `json:"model"`
-	Version int    `json:"version"`
-	ID      string `json:"id"`
-}
-
-// String gives model@version.
-func (r *Reference) String() string { return fmt.Sprintf("%s@%d", r.Model, r.Version) }

@@ -400,7 +400,7 @@ func TestFallbackServesAndSaysSo(t *testing.T) {
 	c := config()
 	local := sum("", "").Signature
 	local.Inputs = local.Inputs[:1]
-	c.Hold = func(_ context.Context, r remote.Reference) (model.Model, func(), error) {
+	c.Hold = func(_ context.Context, r model.Reference) (model.Model, func(), error) {
 		return constant{signature: local, value: 7}, func() { released.Add(1) }, nil
 	}
 	broken := atomic.Bool{}
@@ -413,7 +413,7 @@ func TestFallbackServesAndSaysSo(t *testing.T) {
 			oipSum(w, r)
 		}
 	}))
-	m.Fallback, m.Timeout = &remote.Reference{Model: "local", Version: 3, ID: "abc"}, spec.Duration(time.Minute)
+	m.Fallback, m.Timeout = &model.Reference{Model: "local", Version: 3, ID: "abc"}, spec.Duration(time.Minute)
 	loaded := open(t, c, m)
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
