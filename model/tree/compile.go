@@ -29,6 +29,7 @@ type compiled struct {
 	singles    []float32     // the same as float32 when single
 	linear     []Linear      // of all leaves; nil when none is linear
 	mostSplits int           // of one tree
+	sliceFrom  int           // rows from which they are sliced
 
 	descents []descent
 	nodes    []node

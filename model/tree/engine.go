@@ -11,7 +11,7 @@ type engine struct {
 func (c *compiled) sum(m *engine, columns, sums [][]float64) {
 	rows := len(sums[0])
 	from := 0
-	for c.linear == nil && rows-from >= sliceFrom {
+	for c.linear == nil && rows-from >= c.sliceFrom {
 		to := min(from+blockRows, rows)
 		c.sumBlock(&m.block, columns, sums, from, to)
 		from = to

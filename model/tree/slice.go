@@ -15,9 +15,13 @@ const (
 	// maxPlanes is the number of bits of a leaf's index that a block carries.
 	// Trees with more leaves add leaf by leaf instead.
 	maxPlanes = 8
-	// sliceFrom is the number of rows from which a block is faster than
-	// descending row by row.
-	sliceFrom = 7
+	// A block is faster than descending row by row from leastSlice rows on, or
+	// more when trees are large: a block goes through all splits, one more row
+	// for every splitsPerRow, a row only along its path. From mostSlice rows on
+	// it is faster always.
+	leastSlice   = 7
+	splitsPerRow = 50
+	mostSlice    = 48
 )
 
 type slicedTree struct {
@@ -57,6 +61,7 @@ func (c *compiled) slice(d *Definition, q *questions) {
 			c.splits = append(c.splits, slicedSplit{uint32(q.of(s)), place(s.Left), place(s.Right)})
 		}
 	}
+	c.sliceFrom = min(leastSlice+splits/splitsPerRow/max(1, len(d.Trees)), mostSlice)
 	switch {
 	case d.linear():
 		c.linear = d.allLinear(leaves)
