@@ -22,8 +22,11 @@ type Blank struct {
 }
 
 // Blank returns n rows of a path to fill. Release it, or the Rows made of it.
-func (s *Service) Blank(path *decide.Path, n int) *Blank {
-	b := &Blank{layout: s.layout(path), rows: n}
+func (s *Service) Blank(path *decide.Path, n int) *Blank { return s.layout(path).Blank(n) }
+
+// Blank returns n rows to fill. Release it, or the Rows made of it.
+func (l *Layout) Blank(n int) *Blank {
+	b := &Blank{layout: l, rows: n}
 	if n == 1 {
 		b.single, _ = b.layout.singles.Get().(*single)
 	}
