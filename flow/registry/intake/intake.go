@@ -180,7 +180,7 @@ func (in *Intake) read(ctx context.Context, r *Request) (registry.NewVersion, *i
 	}
 	a, err := in.importer.Read(ctx, from.Files, from.Name, r.Hints)
 	if k := r.Known; err != nil && k != nil && unexecutable(err) {
-		return k.reference(*r, err.Error()), &importer.Artifact{}, nil
+		return k.reference(*r, reason(err)), &importer.Artifact{}, nil
 	}
 	if err != nil {
 		return registry.NewVersion{}, nil, err
@@ -196,6 +196,14 @@ func unexecutable(err error) bool {
 		return true
 	}
 	return false
+}
+
+// reason is an error as a sentence that is kept, with what to do about it.
+func reason(err error) string {
+	if hint := fault.HintOf(err); hint != "" {
+		return err.Error() + " (" + hint + ")"
+	}
+	return err.Error()
 }
 
 // get has the files sent or fetched, and completes the request by what that

@@ -50,6 +50,7 @@ type Request struct {
 	Description string
 	Tags        map[string]string
 	Prompt      bool // it is a prompt, which has no files
+	Programs    bool // who asks may have the server run what the files say
 	By          string
 }
 
@@ -84,7 +85,7 @@ func (v *Versions) Register(ctx context.Context, r Request) (registry.Version, e
 		return registry.Version{}, err
 	}
 	imported, err := v.Importer.Import(ctx, intake.Request{
-		Model: r.Model, By: r.By, Name: ".", Known: known,
+		Model: r.Model, By: r.By, Name: ".", Known: known, Hints: importer.Hints{Programs: r.Programs},
 		Sent: func(ctx context.Context) (importer.Files, error) { return v.read(ctx, known.Folder) },
 	})
 	return imported.Version, err

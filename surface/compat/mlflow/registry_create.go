@@ -18,6 +18,10 @@ type createVersion struct {
 	Tags        []tag  `json:"tags"`
 }
 
+// verbAdmin is the verb of grants to have the server run programs, as a
+// python_function is one.
+const verbAdmin = "admin"
+
 // createVersion answers once the version can be loaded, so its status is
 // ready at once.
 func (m *surface) createVersion(ctx context.Context, q createVersion) (versionAnswer, error) {
@@ -33,7 +37,7 @@ func (m *surface) createVersion(ctx context.Context, q createVersion) (versionAn
 	tags := tagMap(q.Tags)
 	v, err := m.Versions.Register(ctx, tracked.Request{
 		Model: q.Name, Source: q.Source, Run: q.Run, Logged: q.Model, RunLink: q.RunLink, Description: q.Description, Tags: tags,
-		Prompt: strings.EqualFold(tags[promptTag], "true"), By: caller(ctx).Name,
+		Prompt: strings.EqualFold(tags[promptTag], "true"), Programs: caller(ctx).May(verbAdmin, "*"), By: caller(ctx).Name,
 	})
 	if err != nil {
 		return versionAnswer{}, err
