@@ -57,6 +57,7 @@ var drivers = []struct {
 	{"go.yaml.in/yaml", []string{"spec", "model/importer"}, "the language is YAML, and so is the file that says what an MLflow folder is"},
 	{"github.com/google/cel-go", []string{"base/expr"}, "there is one expression language"},
 	{"github.com/yalue/onnxruntime_go", []string{"model/onnx/ort"}, "ONNX Runtime is loaded when a graph needs it; cgo stays in its folder"},
+	{"google.golang.org/grpc", []string{"surface/server", "surface/compat/oip"}, "gRPC is a wire; who has calls to answer gives the server a service"},
 	{"gonum.org/", []string{"flow/train"}, "numerics are for training"},
 }
 
