@@ -298,6 +298,7 @@ func (c *checker) resource(s Spec) {
 	case *Environment:
 		s.check(c)
 	case *Model:
+		s.check(c)
 	}
 }
 

@@ -213,7 +213,10 @@ type BatchStep struct {
 	Name string `json:"name" spec:"required,ref=Batch"`
 }
 
-// Model describes a model: who owns it and what it is for.
+// Model describes a model: who owns it and what it is for. One that is not
+// trained or imported is declared here: on another server (remote), a program
+// (process), or made of other models (compose). An apply registers a version
+// of it; the same declaration is the same version.
 type Model struct {
 	// Name of the model, the same as in the train step that makes it.
 	Name string `json:"name" spec:"required"`
@@ -223,6 +226,146 @@ type Model struct {
 	Owner string `json:"owner,omitempty"`
 	// Tags help to find it.
 	Tags Names `json:"tags,omitempty"`
+	// Remote says which server executes the model.
+	Remote *Remote `json:"remote,omitempty"`
+	// Process says which program does.
+	Process *Process `json:"process,omitempty"`
+	// Compose says which models it is made of.
+	Compose *Compose `json:"compose,omitempty"`
+	// Inputs maps the columns that a remote or process model reads to their
+	// types, where it does not say them itself; in a switch, columns that only
+	// its conditions read.
+	Inputs Columns `json:"inputs,omitempty"`
+	// Outputs maps the columns that it answers to their types.
+	Outputs Columns `json:"outputs,omitempty"`
+	// Task of a remote or process model, where its outputs are those of a
+	// built-in model: score and label, or score.
+	Task string `json:"task,omitempty" spec:"enum=binary|multiclass|regression"`
+	// Classes of the task, in the order of their probabilities; of two the
+	// second is the positive one.
+	Classes []string `json:"classes,omitempty" spec:"scalar"`
+	// Alias is pointed at the version that an apply registers; champion when
+	// absent.
+	Alias string `json:"alias,omitempty"`
+}
+
+// Remote is a model that another server executes.
+type Remote struct {
+	// Protocol that the server speaks: oip is the Open Inference Protocol v2
+	// (KServe, Triton, MLServer, Leat), mlflow its scoring server, azureml an
+	// online endpoint, openai embeddings.
+	Protocol string `json:"protocol" spec:"required,enum=oip|mlflow|azureml|openai"`
+	// URL of the server, to which the path of the protocol is added.
+	URL string `json:"url" spec:"required,location"`
+	// Model is its name there, of oip and openai.
+	Model string `json:"model,omitempty" spec:"scalar"`
+	// Version of it there, of oip.
+	Version string `json:"version,omitempty" spec:"scalar"`
+	// Deployment that is asked whatever the endpoint's traffic rules say, of
+	// azureml.
+	Deployment string `json:"deployment,omitempty"`
+	// Tensor that all inputs are sent as, a matrix; each is one of its own
+	// when absent, or as the server says. Of oip.
+	Tensor string `json:"tensor,omitempty"`
+	// Result is the member of the answer that has the predictions, of azureml
+	// where a script uses a name of its own.
+	Result string `json:"result,omitempty"`
+	// Dimensions that vectors are shortened to, of openai.
+	Dimensions int `json:"dimensions,omitempty" spec:"min=1,max=65536"`
+	// Secret that shows who asks.
+	Secret string `json:"secret,omitempty" spec:"secret"`
+	// Header that has the secret, such as api-key; it is sent as bearer token
+	// when absent.
+	Header string `json:"header,omitempty"`
+	// Entra shows who asks by a token of Microsoft Entra.
+	Entra *EntraAuth `json:"entra,omitempty"`
+	// Timeout of one attempt.
+	Timeout Duration `json:"timeout,omitempty" spec:"default=5s"`
+	// Attempts of one call, the first included.
+	Attempts int `json:"attempts,omitempty" spec:"min=1,max=10,default=3"`
+	// Concurrency is how many calls may be under way.
+	Concurrency int `json:"concurrency,omitempty" spec:"min=1,max=1024,default=16"`
+	// MaxRows of one call; more rows are several calls. 1000 when absent, 256
+	// of openai.
+	MaxRows int `json:"max_rows,omitempty" spec:"min=1,max=100000"`
+	// MaxResponse is how large an answer may be.
+	MaxResponse Bytes `json:"max_response,omitempty" spec:"default=64MiB"`
+	// Fallback is the model that answers where the server cannot: the alias
+	// champion when the name stands alone.
+	Fallback string `json:"fallback,omitempty" spec:"ref=Model"`
+}
+
+// EntraAuth is an identity of Microsoft Entra. Without a secret it is that of
+// the machine (a managed or workload identity).
+type EntraAuth struct {
+	// Tenant of the client.
+	Tenant string `json:"tenant,omitempty"`
+	// Client is its id, or that of a managed identity where there are several.
+	Client string `json:"client,omitempty"`
+	// Secret of the client.
+	Secret string `json:"secret,omitempty" spec:"secret"`
+	// Scope of the token; that of Azure ML, or of Azure OpenAI, when absent.
+	Scope string `json:"scope,omitempty"`
+}
+
+// Process is a model that a program executes, which the server starts and
+// keeps running.
+type Process struct {
+	// From is the folder of the project with the model's files: one that
+	// MLflow wrote, or any with a command or a function. It can be one Python
+	// file with a function predict.
+	From string `json:"from" spec:"required"`
+	// Function is the Python file of the folder with the function predict.
+	Function string `json:"function,omitempty"`
+	// Command is the program with its arguments, where it is not Python's.
+	Command []string `json:"command,omitempty" spec:"scalar"`
+	// Python is the interpreter; the server's (LEAT_WORKER_PYTHON, python3)
+	// when absent.
+	Python string `json:"python,omitempty"`
+	// Transport is how the program is spoken with: its stdin and stdout, or a
+	// Unix socket.
+	Transport string `json:"transport,omitempty" spec:"enum=pipe|socket,default=pipe"`
+	// Workers is how many processes there are.
+	Workers int `json:"workers,omitempty" spec:"min=1,max=64,default=1"`
+	// Threads that each is told to use.
+	Threads int `json:"threads,omitempty" spec:"min=1,max=256,default=1"`
+	// Timeout of one call of at most 8,192 rows; a worker that takes longer is
+	// ended.
+	Timeout Duration `json:"timeout,omitempty" spec:"default=30s"`
+	// Start is how long a worker may take to begin.
+	Start Duration `json:"start,omitempty" spec:"default=2m"`
+	// Memory that a worker may address (Linux); unbounded when absent.
+	Memory Bytes `json:"memory,omitempty"`
+	// CPU is the time that one process may compute before it is replaced
+	// (Linux).
+	CPU Duration `json:"cpu,omitempty"`
+	// OpenFiles of a worker (Linux).
+	OpenFiles int `json:"open_files,omitempty" spec:"min=16,default=1024"`
+	// Env names the variables of the server's environment that it sees.
+	Env Names `json:"env,omitempty"`
+}
+
+// Compose is a model made of other models, each by name@alias or name@version,
+// the alias champion when the name stands alone.
+type Compose struct {
+	// Sequence: the outputs of each model are inputs of the next; the last one
+	// answers.
+	Sequence Names `json:"sequence,omitempty" spec:"oneof,ref=Model"`
+	// Average: each model scores every row, and the scores are averaged.
+	Average Names `json:"average,omitempty" spec:"oneof,ref=Model"`
+	// Switch: the first case whose condition holds scores the row; the last
+	// one has none.
+	Switch []Case `json:"switch,omitempty" spec:"oneof"`
+	// Weights of an average, in the order of its models; equal when absent.
+	Weights []float64 `json:"weights,omitempty" spec:"min=0"`
+}
+
+// Case is one case of a switch.
+type Case struct {
+	// When is the condition, over the columns of the row.
+	When string `json:"when,omitempty" spec:"expr"`
+	// Model that scores the rows for which it holds.
+	Model string `json:"model" spec:"required,ref=Model"`
 }
 
 // Endpoint is where decisions are asked for in real time, and what batches

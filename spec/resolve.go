@@ -30,6 +30,7 @@ func (l *loader) resolve() {
 		}
 	}
 	l.columns()
+	l.cycles()
 }
 
 // tables are the declared columns of a project.
