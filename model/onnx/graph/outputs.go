@@ -43,10 +43,14 @@ func describeOutput(name string, t *ops.Tensor, rows int) (output, error) {
 	if o.typ == "" {
 		return o, fault.New(fault.Unsupported, "the output %q is of %s", name, t.Type)
 	}
-	if t.Rows() != rows && !(rows == 1 && len(t.Dims) == 0) {
+	width := t.Width()
+	switch {
+	case t.Rows() == rows, rows == 1 && len(t.Dims) == 0:
+	case len(t.Dims) == 2 && t.Dims[0] == 1 && t.Dims[1] == rows:
+		width = 1 // a column that lies on its side, as some converters leave labels
+	default:
 		return o, fault.New(fault.Unsupported, "the output %q has the shape %d for %d rows: it is not one value, or a row of them, for each", name, t.Dims, rows)
 	}
-	width := t.Width()
 	if width > maxColumns {
 		return o, fault.New(fault.TooLarge, "the output %q has %d columns, more than %d", name, width, maxColumns)
 	}
