@@ -21,6 +21,7 @@ import (
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/internal/realdata"
 	"github.com/leat-ai/leat/model"
+	"github.com/leat-ai/leat/model/onnx/onnxtest"
 	"github.com/leat-ai/leat/model/xgboost"
 )
 
@@ -233,5 +234,19 @@ func TestOldBinaryIsRefused(t *testing.T) {
 		if _, err := xgboost.Sniff(data[:512]); !fault.Is(err, fault.Unsupported) {
 			t.Errorf("sniffing at %s gives %v", file, err)
 		}
+	}
+}
+
+// TestONNXGivesTheSameAnswers exports models and runs them in ONNX Runtime,
+// which adds up in another order.
+func TestONNXGivesTheSameAnswers(t *testing.T) {
+	for name, tolerance := range map[string]float64{"adult-onehot-binary": 1e-5, "wine-multiclass": 1e-5, "bike-regression": 1e-4} {
+		t.Run(name, func(t *testing.T) {
+			onnxtest.Equal(t, parse(t, realdata.Path(t, "model-xgboost-trained/"+name+"/model.ubj"), nil), tolerance)
+		})
+	}
+	poisson := parse(t, realdata.Path(t, "model-xgboost-trained/bike-poisson/model.json"), nil)
+	if _, err := poisson.ONNX(); !fault.Is(err, fault.Unsupported) {
+		t.Errorf("a link that the export does not know gives %v", err)
 	}
 }

@@ -16,6 +16,8 @@ import json
 import os
 import sys
 
+os.environ["OMP_NUM_THREADS"] = "1"  # the models are small, and threads that wait take time
+
 import numpy as np
 import pandas as pd
 import xgboost as xgb
