@@ -28,6 +28,7 @@ import (
 	"github.com/leat-ai/leat/model/lightgbm"
 	"github.com/leat-ai/leat/model/linear"
 	"github.com/leat-ai/leat/model/onnx/graph"
+	"github.com/leat-ai/leat/model/onnx/ort"
 	"github.com/leat-ai/leat/model/process"
 	"github.com/leat-ai/leat/model/tree"
 	"github.com/leat-ai/leat/model/xgboost"
@@ -134,7 +135,7 @@ func Lake(ctx context.Context, address string) (Warehouse, error) {
 
 // Formats lists the model formats that load.
 func Formats() []model.Format {
-	return []model.Format{tree.Format{}, linear.Format{}, lightgbm.Format{}, xgboost.Format{}, graph.Format{},
+	return []model.Format{tree.Format{}, linear.Format{}, lightgbm.Format{}, xgboost.Format{}, graph.Format{Runtime: ort.Runtime{}},
 		process.Format{Config: process.Config{Python: os.Getenv("LEAT_WORKER_PYTHON")}}}
 }
 
