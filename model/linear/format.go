@@ -138,6 +138,9 @@ func (s *Spec) outputs() (int, error) {
 }
 
 func (t *Term) validate(c *encode.Column, outputs int) error {
+	if !c.Plain() {
+		return fault.New(fault.Invalid, "a linear model cannot read the column in the way of another library")
+	}
 	if err := checkWeights(t.Missing, outputs); err != nil {
 		return err
 	}
