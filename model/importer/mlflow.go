@@ -81,7 +81,8 @@ func (im *Importer) mlflow(ctx context.Context, all Files, h Hints) (*Artifact, 
 	if len(h.Columns) == 0 {
 		h.Columns = m.columns()
 	}
-	var first error
+	var refused error = fault.New(fault.Unsupported, "the MLflow model has only the flavors %s", listed(flavorNames(m))).
+		Hint("log it with a flavor of XGBoost, LightGBM or ONNX, or as a python_function")
 	for _, name := range knownFlavors() {
 		f, ok := m.Flavors[name]
 		if !ok || h.Flavor != "" && h.Flavor != name {
@@ -93,15 +94,13 @@ func (im *Importer) mlflow(ctx context.Context, all Files, h Hints) (*Artifact, 
 			a.Source = all.sources()
 			return a, nil
 		}
-		if first == nil {
-			first = err
+		// What a flavor cannot be executed by, the next one may be; a model
+		// that is broken is broken in each.
+		if refused = err; !fault.Is(err, fault.Unsupported) {
+			break
 		}
 	}
-	if first == nil {
-		first = fault.New(fault.Unsupported, "the MLflow model has only the flavors %s", listed(flavorNames(m))).
-			Hint("log it with a flavor of XGBoost, LightGBM or ONNX, or as a python_function")
-	}
-	return nil, first
+	return nil, refused
 }
 
 // readMLmodel reads the file. Aliases in YAML could grow without a bound; the
