@@ -75,7 +75,9 @@ var longFunctions = map[string]string{}
 
 // textReaders are files that may read the text of an error, each with the
 // reason: mostly a library that offers nothing else.
-var textReaders = map[string]string{}
+var textReaders = map[string]string{
+	"model/onnx/ort/session.go": "ONNX Runtime's binding gives texts only: no code says that memory was at its bound",
+}
 
 // outside are top folders that are no part of the drawing's code: they may
 // import anything, and nothing imports them but each other and conformance

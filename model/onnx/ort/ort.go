@@ -69,7 +69,7 @@ func howTo() string {
 	return "get the library, version 1.24 or newer, and put " + names()[0] + " beside leat or its path into " + Variable + ": " +
 		"`npm pack onnxruntime-node@1.24.3` and in the tarball bin/napi-v6/linux/x64/libonnxruntime.so.1, " +
 		"`pip download onnxruntime` and in the wheel onnxruntime/capi/libonnxruntime.so.*, " +
-		"or lib/ of a release of github.com/microsoft/onnxruntime; docs/guides/onnx.md has the steps, and Leat's container image has it built in with --build-arg ONNXRUNTIME=1"
+		"or lib/ of a release of github.com/microsoft/onnxruntime; in a container image the file goes to /usr/local/lib. docs/guides/onnx.md has the steps"
 }
 
 func names() []string {
