@@ -95,10 +95,13 @@ func (a *App) decidable(ctx context.Context, list []spec.Resource) error {
 }
 
 // trainer returns who fits a step: a built-in trainer, or the import of a
-// model in the project's folder.
+// model in the project's folder or of a version in the registry.
 func (a *App) trainer(step spec.TrainStep) (train.Options, error) {
 	if step.Trainer != "import" {
 		return backends.Trainer(step)
+	}
+	if name, ref, ok := versionRef(step.From); ok {
+		return train.Options{Tables: imported.Trainer{Get: a.registered(name, ref)}}, nil
 	}
 	path := step.From
 	if !filepath.IsAbs(path) {

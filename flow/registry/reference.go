@@ -96,3 +96,12 @@ func (r *Registry) Folder(ctx context.Context, v Version) (map[string]File, erro
 func (r *Registry) Open(ctx context.Context, f File) (io.ReadCloser, error) {
 	return r.blobs.Open(ctx, f.Digest)
 }
+
+// Files reads the files of a version as its format reads them, checked.
+func (r *Registry) Files(ctx context.Context, v Version) (map[string][]byte, error) {
+	if v.Manifest.Format == Reference {
+		return nil, unservable(v)
+	}
+	files, err := r.files(ctx, v)
+	return files, err
+}

@@ -16,9 +16,12 @@ import (
 	"github.com/leat-ai/leat/model/importer"
 )
 
-// Trainer imports a file or folder. It meets train.TableTrainer and is safe
-// for many goroutines.
+// Trainer imports a file or folder, or gets a model from elsewhere. It meets
+// train.TableTrainer and is safe for many goroutines.
 type Trainer struct {
+	// Get, where it is not nil, is asked instead of reading a path.
+	Get func(ctx context.Context) (*importer.Artifact, error)
+
 	Importer *importer.Importer
 	Path     string // of this machine
 	Hints    importer.Hints
@@ -27,7 +30,7 @@ type Trainer struct {
 // TrainTables loads the model. The rows to fit are not looked at, but for what
 // was asked of them: a model of another task is refused before it is measured.
 func (t Trainer) TrainTables(ctx context.Context, tables *train.Tables, _ train.Params) (*train.Artifact, map[string]float64, error) {
-	a, err := t.Importer.Path(ctx, t.Path, t.Hints)
+	a, err := t.get(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -37,6 +40,13 @@ func (t Trainer) TrainTables(ctx context.Context, tables *train.Tables, _ train.
 	}
 	notes := append([]string{a.Kind + ", which was made elsewhere"}, a.Notes...)
 	return &train.Artifact{Format: a.Format, Files: a.Files, Model: a.Model, Notes: notes}, nil, nil
+}
+
+func (t Trainer) get(ctx context.Context) (*importer.Artifact, error) {
+	if t.Get != nil {
+		return t.Get(ctx)
+	}
+	return t.Importer.Path(ctx, t.Path, t.Hints)
 }
 
 func misfit(got model.Task, tables *train.Tables) error {
