@@ -151,8 +151,8 @@ type TrainStep struct {
 	// Trainer fits the model; auto tries gbdt and linear and keeps what
 	// validates better, import takes one that was made elsewhere.
 	Trainer string `json:"trainer,omitempty" spec:"enum=auto|gbdt|linear|command|import,default=auto"`
-	// From is the file or folder of the project that has the model, of trainer
-	// import.
+	// From is the file or folder of the project that has the model, or a
+	// version of the registry (models:/NAME@ALIAS), of trainer import.
 	From string `json:"from,omitempty" spec:"scalar"`
 	// Command is the program with its arguments, of trainer command.
 	Command []string `json:"command,omitempty" spec:"scalar"`
