@@ -34,10 +34,10 @@ func (r *reader) tensor(body []byte) (Tensor, error) {
 		case tensorSegment:
 			return fault.New(fault.Unsupported, "the tensor lies in segments")
 		case tensorExternal:
-			return external(x)
+			return external(body)
 		case tensorLocation:
 			if x.value != 0 {
-				return external(field{})
+				return external(body)
 			}
 		}
 		return held.add(x)
@@ -69,15 +69,17 @@ func (t *Tensor) addDims(x field) error {
 	return nil
 }
 
-// external refuses data outside the file, and says where it was to be read
-// from.
-func external(x field) error {
+// external refuses a tensor with data outside the file, and says where it was
+// to be read from.
+func external(tensor []byte) error {
 	place := ""
-	_ = fields(x.bytes, func(e field) error { // an entry, of which only the place is told
-		if e.number == entryValue && place == "" && len(e.bytes) < 256 {
-			place = string(e.bytes)
+	each(tensor, tensorExternal, func(x field) {
+		key, value := "", ""
+		each(x.bytes, entryKey, func(x field) { key = string(x.bytes[:min(len(x.bytes), 256)]) })
+		each(x.bytes, entryValue, func(x field) { value = string(x.bytes[:min(len(x.bytes), 256)]) })
+		if key == "location" {
+			place = value
 		}
-		return nil
 	})
 	what := fault.New(fault.Unsupported, "the tensor's data lies outside the file")
 	if place != "" {
