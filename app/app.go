@@ -36,6 +36,7 @@ import (
 	"github.com/leat-ai/leat/flow/registry/webhook"
 	"github.com/leat-ai/leat/flow/track"
 	"github.com/leat-ai/leat/guard/identity"
+	"github.com/leat-ai/leat/model"
 	"github.com/leat-ai/leat/store/blob"
 	"github.com/leat-ai/leat/store/catalog"
 	"github.com/leat-ai/leat/store/query"
@@ -60,7 +61,10 @@ type Config struct {
 	// Egress are hosts and networks that are not public and may be asked
 	// nevertheless, separated by commas; see package egress.
 	Egress string
-	Work   string // URL of the database of runs; a SQLite file in Home, or Catalog when that is PostgreSQL
+	// AllowProcess lets models be programs also where others than this machine
+	// are listened to.
+	AllowProcess bool
+	Work         string // URL of the database of runs; a SQLite file in Home, or Catalog when that is PostgreSQL
 	// Executor names this server among those that share the database of runs:
 	// it goes on with the runs that a server of the same name left. When
 	// empty, the machine's name with the home; a file in Home is its alone.
@@ -124,6 +128,8 @@ type App struct {
 	engine    query.Engine
 	sql       *lakeSQL
 	records   *record.Writer
+	runtimes  backends.Runtimes
+	formats   []model.Format
 	registry  *registry.Registry
 	webhooks  *webhook.Hooks
 	track     *track.Track
@@ -229,7 +235,7 @@ func (a *App) Done() <-chan struct{} { return a.server.Done() }
 func StartFor(ctx context.Context, o cli.ServeOptions) (cli.Running, error) {
 	c := Config{
 		Project: o.Project, Home: o.Home, Env: o.Env, Catalog: o.Catalog, Blobs: o.Blobs, Lake: o.Lake, Egress: o.Egress,
-		OTLP: o.OTLP, Silent: o.Listen == "", Retain: o.Retain, ModelMemory: int64(o.ModelMemory),
+		OTLP: o.OTLP, Silent: o.Listen == "", Retain: o.Retain, ModelMemory: int64(o.ModelMemory), AllowProcess: o.AllowProcess,
 		GRPC: o.GRPC, GRPCOptional: o.GRPCOptional,
 		Server: server.Config{Listen: o.Listen, Auth: server.Auth(o.Auth), CertFile: o.CertFile, KeyFile: o.KeyFile},
 	}

@@ -30,6 +30,9 @@ func confined(ctx context.Context, list []spec.Resource) error {
 				refuse(r, "names a file outside of the project")
 			}
 		}
+		if m, ok := r.Spec.(*spec.Model); ok && m.Remote != nil && (m.Remote.Secret != "" || m.Remote.Entra != nil) {
+			refuse(r, "sends a secret or an identity of the server to another one")
+		}
 		if runsCommand(r) {
 			refuse(r, "runs a program on the server")
 		}
@@ -46,6 +49,10 @@ func locations(r spec.Resource) []string {
 		return []string{s.From, s.To}
 	case *spec.Pipeline:
 		return modelFiles(s)
+	case *spec.Model:
+		if s.Process != nil {
+			return []string{s.Process.From}
+		}
 	}
 	return nil
 }
@@ -61,6 +68,9 @@ func modelFiles(p *spec.Pipeline) (files []string) {
 }
 
 func runsCommand(r spec.Resource) bool {
+	if m, ok := r.Spec.(*spec.Model); ok {
+		return m.Process != nil
+	}
 	p, ok := r.Spec.(*spec.Pipeline)
 	if !ok {
 		return false

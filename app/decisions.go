@@ -4,7 +4,6 @@ import (
 	"context"
 	"path/filepath"
 
-	"github.com/leat-ai/leat/backends"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/decide"
 	"github.com/leat-ai/leat/decide/record"
@@ -39,7 +38,12 @@ func (a *App) openRecords(context.Context) (func(context.Context) error, error) 
 // openModels makes what keeps models, features, resources and releases.
 func (a *App) openModels(context.Context) (func(context.Context) error, error) {
 	a.keys = identity.NewKeys(a.catalog, a.clock)
-	a.registry = registry.New(a.catalog, a.blobs, backends.Formats(), a.clock)
+	runtimes, err := a.newRuntimes()
+	if err != nil {
+		return nil, err
+	}
+	a.runtimes, a.formats = runtimes, runtimes.Formats()
+	a.registry = registry.New(a.catalog, a.blobs, a.formats, a.clock)
 	a.registry.Memory(a.config.ModelMemory)
 	a.releases = deploy.New(a.catalog, a.clock)
 	a.resources = resources.New(a.catalog, a.clock)

@@ -34,7 +34,7 @@ func (a *App) newImports() (*imports, error) {
 		return nil, err
 	}
 	return &imports{a, intake.New(intake.Config{
-		Registry: a.registry, Formats: backends.Formats(), Openers: backends.Openers(policy), Fetchers: fetchers(policy), Clock: a.clock, Version: Version,
+		Registry: a.registry, Formats: a.formats, Openers: backends.Openers(policy), Fetchers: fetchers(policy), Clock: a.clock, Version: Version,
 	})}, nil
 }
 
@@ -107,7 +107,7 @@ func (a *App) trainer(step spec.TrainStep) (train.Options, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(a.config.Project, filepath.FromSlash(path))
 	}
-	return train.Options{Tables: imported.Trainer{Importer: importer.New(backends.Formats()), Path: path, Hints: importer.Hints{Programs: true}}}, nil
+	return train.Options{Tables: imported.Trainer{Importer: importer.New(a.formats), Path: path, Hints: importer.Hints{Programs: true}}}, nil
 }
 
 // checkMonitors tells which monitors have nothing to compare with: the model

@@ -56,11 +56,20 @@ func (p project) Apply(ctx context.Context, files map[string]string, by string) 
 	if err := p.app.decidable(ctx, list); err != nil {
 		return resources.Applied{}, err
 	}
+	made, err := p.app.declare(ctx, list, by)
+	if err != nil {
+		return resources.Applied{}, err
+	}
 	applied, err := p.app.resources.Apply(ctx, p.app.config.Env, list, by)
 	if err != nil {
 		return applied, err
 	}
-	return applied, p.app.converge(ctx, by, applied.Plan)
+	applied.Versions = made
+	moved, err := p.app.point(ctx, made, applied.Plan, by)
+	if err != nil {
+		return applied, err
+	}
+	return applied, p.app.converge(ctx, by, touched(applied.Plan, list, moved))
 }
 
 func (p project) List(ctx context.Context) ([]spec.Resource, error) {

@@ -185,6 +185,21 @@ func Pack(ctx context.Context, c Config, m Manifest, files map[string][]byte) (m
 	return packed, m.Signature, err
 }
 
+// Repack makes the artifact of a model whose signature is known from before,
+// as Pack would where the worker still says the same. It starts nothing: it is
+// how to find out whether something changed.
+func Repack(m Manifest, known model.Signature, files map[string][]byte) (map[string][]byte, model.Signature, error) {
+	m, err := m.complete(files)
+	if err != nil {
+		return nil, model.Signature{}, err
+	}
+	if m.Signature, err = m.merged(&known); err != nil {
+		return nil, model.Signature{}, err
+	}
+	packed, err := m.pack(files)
+	return packed, m.Signature, err
+}
+
 // The bounds of everything that a manifest does not set.
 const (
 	defaultTimeout = 30 * time.Second

@@ -35,9 +35,11 @@ func Complete(ctx context.Context, c Config, m Manifest) (Manifest, error) {
 	if err := json.Unmarshal(text, &said); err != nil {
 		return m, fault.New(fault.Invalid, "what %s says of the model is not the metadata of the Open Inference Protocol", s.host())
 	}
-	inputs, in, err := side(m.Signature.Inputs, said.Inputs, "input")
-	if err != nil {
-		return m, err
+	inputs, in := m.Signature.Inputs, m.Inputs
+	if len(in) == 0 {
+		if inputs, in, err = side(inputs, said.Inputs, "input"); err != nil {
+			return m, err
+		}
 	}
 	outputs, out, err := side(m.Signature.Outputs, said.Outputs, "output")
 	if err != nil {

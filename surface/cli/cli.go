@@ -49,6 +49,8 @@ type ServeOptions struct {
 	Lake         string        // URL of where tables are; a folder in Home when empty
 	Egress       string        // hosts and networks that are not public and may be asked
 	Retain       time.Duration // how long old snapshots of tables stay; 7 days when 0
+	// AllowProcess lets models be programs where others can reach the server.
+	AllowProcess bool
 	// ModelMemory is how much memory models may have; 512 MiB when 0.
 	ModelMemory spec.Bytes
 	// CertFile and KeyFile are for HTTPS; plain HTTP when empty.

@@ -129,6 +129,11 @@ func (c *commands) applyCommand() *cobra.Command {
 				}
 				return c.show(applied, func(w io.Writer) {
 					fmt.Fprint(w, planText(applied.Plan))
+					for _, v := range applied.Versions {
+						if v.New {
+							fmt.Fprintf(w, "registered model %s version %d as %s\n", v.Model, v.Version, v.Alias)
+						}
+					}
 					if !applied.Plan.Empty() {
 						fmt.Fprintf(w, "applied as %s\n", short(applied.ID))
 					}
@@ -161,7 +166,7 @@ func (c *commands) upCommand() *cobra.Command {
 			if o.GRPC == "off" {
 				o.GRPC = ""
 			}
-			o.ModelMemory = served.ModelMemory
+			o.ModelMemory, o.AllowProcess = served.ModelMemory, served.AllowProcess
 			return c.up(cmd.Context(), o, apply)
 		})
 	f := cmd.Flags()
@@ -171,6 +176,7 @@ func (c *commands) upCommand() *cobra.Command {
 	f.StringVar(&served.OTLP, "otlp", os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), "collector of traces over gRPC, such as http://127.0.0.1:4317")
 	f.DurationVar(&served.Retain, "retain", 7*24*time.Hour, "how long old snapshots of tables stay")
 	f.TextVar(&served.ModelMemory, "model-memory", spec.Bytes(512<<20), "memory of models; endpoints that are not asked fall asleep beyond it")
+	f.BoolVar(&served.AllowProcess, "allow-process", false, "let models be programs also where others can reach the server")
 	f.StringVar(&served.CertFile, "tls-cert", "", "certificate file, for HTTPS")
 	f.StringVar(&served.KeyFile, "tls-key", "", "key file of the certificate")
 	f.BoolVar(&apply, "apply", true, "apply the project's files first")

@@ -37,6 +37,17 @@ type Applied struct {
 	At   time.Time `json:"at"`
 	By   string    `json:"by"`
 	Plan spec.Plan `json:"plan"`
+	// Versions are those of the models that the project declares.
+	Versions []Registered `json:"versions,omitempty"`
+}
+
+// Registered is the version that a declared model came to.
+type Registered struct {
+	Model   string `json:"model"`
+	Version int    `json:"version"`
+	ID      string `json:"id"`
+	Alias   string `json:"alias"` // that the resource asks for
+	New     bool   `json:"new"`   // there was none of this content before
 }
 
 // List returns the resources in force, by kind and name.
