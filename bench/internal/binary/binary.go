@@ -70,6 +70,7 @@ func Leat(ctx context.Context, project string, args ...string) ([]byte, Usage, e
 // Server is a leat that serves a project.
 type Server struct {
 	URL     string
+	GRPC    string    // host:port; "" when it does not listen for gRPC
 	Started time.Time // when its process was asked for
 	cmd     *exec.Cmd
 	log     *os.File
@@ -107,9 +108,9 @@ func up(ctx context.Context, project string, flags, env []string) (*Server, erro
 	}
 	said := make(chan error, 1)
 	go func() { // the line {"url": …} is written once requests are taken
-		var address struct{ URL string }
+		var address struct{ URL, GRPC string }
 		err := json.NewDecoder(out).Decode(&address)
-		s.URL = address.URL
+		s.URL, s.GRPC = address.URL, address.GRPC
 		said <- err
 	}()
 	select {

@@ -26,10 +26,25 @@ type Target struct {
 	Name     string
 	host     string
 	requests [][]byte
+	grpc     bool // requests are messages of gRPC
+}
+
+// connection is one connection, kept open, with one request under way at a
+// time.
+type connection interface {
+	// ask sends a request and reads its answer; body may be nil to throw it
+	// away.
+	ask(request []byte, body *bytes.Buffer) error
+	io.Closer
 }
 
 // New returns the target at an address that is asked with JSON bodies.
 func New(name, address string, bodies [][]byte) (*Target, error) {
+	return NewWith(name, address, "Content-Type: application/json\r\n", bodies)
+}
+
+// NewWith is New with bodies of another kind, as lines of headers say.
+func NewWith(name, address, headers string, bodies [][]byte) (*Target, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, err
@@ -37,20 +52,23 @@ func New(name, address string, bodies [][]byte) (*Target, error) {
 	t := &Target{Name: name, host: u.Host}
 	for _, body := range bodies {
 		var b bytes.Buffer
-		fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", u.Path, u.Host, len(body))
+		fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nHost: %s\r\n%sContent-Length: %d\r\n\r\n", u.Path, u.Host, headers, len(body))
 		b.Write(body)
 		t.requests = append(t.requests, b.Bytes())
 	}
 	return t, nil
 }
 
-// conn is one connection, kept open, with one request under way at a time.
+// conn is a connection of HTTP/1.1.
 type conn struct {
 	net.Conn
 	in *bufio.Reader
 }
 
-func (t *Target) dial() (*conn, error) {
+func (t *Target) dial() (connection, error) {
+	if t.grpc {
+		return dialGRPC(t.host)
+	}
 	c, err := net.Dial("tcp", t.host)
 	if err != nil {
 		return nil, err
@@ -58,7 +76,6 @@ func (t *Target) dial() (*conn, error) {
 	return &conn{c, bufio.NewReaderSize(c, 8<<10)}, nil
 }
 
-// ask sends a request and reads its answer; body may be nil to throw it away.
 func (c *conn) ask(request []byte, body *bytes.Buffer) error {
 	if _, err := c.Write(request); err != nil {
 		return err
@@ -177,7 +194,7 @@ func (t *Target) Open(rate float64, n int, duration time.Duration) ([]time.Durat
 	}
 	took := make([]time.Duration, len(dues))
 	next, failures := make(chan int, len(dues)), make(chan error, n)
-	conns := make([]*conn, n)
+	conns := make([]connection, n)
 	for k := range conns {
 		var err error
 		if conns[k], err = t.dial(); err != nil {

@@ -203,7 +203,7 @@ func (q *request) score(ctx context.Context, x *compat.Exchange, write func(*dec
 // returned, are JSON.
 func answerOf(ctx context.Context, x *compat.Exchange, q *request) (body []byte, text int, err error) {
 	err = q.score(ctx, x, func(a *decide.Answer, outputs []output) error {
-		body = appendHeader(nil, x, a, q.id)
+		body = appendHeader(make([]byte, 0, 512), x, a, q.id)
 		var raw []byte
 		for i, o := range outputs {
 			if i > 0 {

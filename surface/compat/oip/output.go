@@ -46,7 +46,7 @@ func outputsOf(a *decide.Answer, want []wanted, binary bool) ([]output, error) {
 	if len(want) == 0 {
 		outputs := make([]output, len(fields))
 		for i := range fields {
-			outputs[i] = columnOf(a, i, binary)
+			outputs[i] = columnOf(a, fields[i], i, binary)
 		}
 		return outputs, nil
 	}
@@ -55,7 +55,7 @@ func outputsOf(a *decide.Answer, want []wanted, binary bool) ([]output, error) {
 		i := slices.IndexFunc(fields, func(f arrow.Field) bool { return f.Name == w.name })
 		switch {
 		case i >= 0:
-			outputs = append(outputs, columnOf(a, i, w.binary))
+			outputs = append(outputs, columnOf(a, fields[i], i, w.binary))
 		case w.name == decisionID:
 			outputs = append(outputs, output{name: decisionID, datatype: bytesType, rows: len(a.IDs), binary: w.binary, texts: a.IDs})
 		default:
@@ -65,8 +65,7 @@ func outputsOf(a *decide.Answer, want []wanted, binary bool) ([]output, error) {
 	return outputs, nil
 }
 
-func columnOf(a *decide.Answer, i int, binary bool) output {
-	f := a.Rows.Schema().Field(i)
+func columnOf(a *decide.Answer, f arrow.Field, i int, binary bool) output {
 	t, _ := frame.TypeOf(f.Type) // a path's outputs have only the six types
 	return output{name: f.Name, datatype: datatypeOf(t), rows: len(a.IDs), binary: binary, column: a.Rows.Column(i)}
 }

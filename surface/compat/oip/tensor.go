@@ -1,6 +1,8 @@
 package oip
 
 import (
+	"slices"
+
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/model"
@@ -105,6 +107,10 @@ func place(tensors []tensor, inputs []model.Field) ([]placed, error) {
 	all := make([]int, len(inputs)) // every input by its number; parts of it name a tensor's columns
 	for i := range all {
 		all[i] = i
+	}
+	if len(tensors) == 1 && len(tensors[0].shape) == 2 && tensors[0].shape[1] == int64(len(inputs)) &&
+		!slices.ContainsFunc(inputs, func(in model.Field) bool { return in.Name == tensors[0].name }) {
+		return []placed{{&tensors[0], all}}, nil
 	}
 	p := make([]placed, 0, len(inputs))
 	if aligned(tensors, inputs) {
