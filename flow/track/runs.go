@@ -297,6 +297,8 @@ func (r *Run) read(body, latest string) (err error) {
 	if err := decode(body, r); err != nil {
 		return err
 	}
+	r.Params.intern()
+	r.Tags.intern()
 	r.Metrics, err = decodeMetrics(latest, r.ID, "")
 	return err
 }

@@ -30,41 +30,33 @@ func (r *Runs) Search(ctx context.Context, s RunSearch) (runs []*Run, next strin
 	}
 	q.fingerprint(append([]string{"runs", s.Filter}, s.Order...)...)
 	err = r.db.Read(ctx, func(tx catalog.Tx) error {
-		runs, next, err = search(ctx, tx, r.index, s.Experiments, &q, s.Page, s.shown)
+		within := map[int64]Experiment{}
+		runs, next, err = search(ctx, tx, r.index, s.Experiments, &q, s.Page, func(ctx context.Context, tx catalog.Tx, id int64) (func(*Run) bool, error) {
+			x, err := experiment(ctx, tx, id)
+			if fault.Is(err, fault.NotFound) {
+				return nil, nil
+			}
+			within[id] = x
+			return func(r *Run) bool { return s.View.shows(r.Removed || x.Deleted) }, err
+		})
 		if err != nil {
 			return err
 		}
-		return whole(ctx, tx, runs)
+		return whole(ctx, tx, runs, within)
 	})
 	return runs, next, err
 }
 
-// shown says which runs of an experiment are asked for.
-func (s RunSearch) shown(ctx context.Context, tx catalog.Tx, id int64) (func(*Run) bool, error) {
-	x, err := experiment(ctx, tx, id)
-	if fault.Is(err, fault.NotFound) {
-		return nil, nil
-	}
-	return func(r *Run) bool { return s.View.shows(r.Removed || x.Deleted) }, err
-}
-
 // whole adds to runs what searches do not need. The runs of the index are
 // shared, so copies of them are filled.
-func whole(ctx context.Context, tx catalog.Tx, runs []*Run) error {
-	deleted := map[int64]bool{}
+func whole(ctx context.Context, tx catalog.Tx, runs []*Run, within map[int64]Experiment) error {
 	for i, r := range runs {
-		if _, ok := deleted[r.Experiment]; !ok {
-			x, err := experiment(ctx, tx, r.Experiment)
-			if err != nil {
-				return err
-			}
-			deleted[r.Experiment] = x.Deleted
-		}
-		if len(r.Inputs) == 0 && r.Deleted == (r.Removed || deleted[r.Experiment]) {
+		deleted := r.Removed || within[r.Experiment].Deleted
+		if len(r.Inputs) == 0 && r.Deleted == deleted {
 			continue
 		}
 		c := *r
-		c.Deleted = r.Removed || deleted[r.Experiment]
+		c.Deleted = deleted
 		runs[i] = &c
 		if err := fillDatasets(ctx, tx, []*Run{&c}); err != nil {
 			return err
@@ -117,11 +109,11 @@ func runClause(c filter.Clause) (func(*Run) bool, error) {
 	k := c.Field.Key
 	switch runEntity(c.Field.Entity) {
 	case "metrics":
-		return numberClause(c, func(r *Run) (float64, bool) { return r.metric(k) })
+		return numberClause(c, metricNamed(k))
 	case "params":
-		return textClause(c, func(r *Run) (string, bool) { return r.Params.Get(k) }, true, false)
+		return textClause(c, pairNamed(k, func(r *Run) Pairs { return r.Params }), true, false)
 	case "tags":
-		return textClause(c, func(r *Run) (string, bool) { return r.Tags.Get(k) }, true, false)
+		return textClause(c, pairNamed(k, func(r *Run) Pairs { return r.Tags }), true, false)
 	case "datasets":
 		return datasetClause(c)
 	case "attributes":
@@ -139,16 +131,19 @@ func runField(f filter.Field) (func(*Run) sortable, error) {
 	k := f.Key
 	switch runEntity(f.Entity) {
 	case "metrics":
+		metric := metricNamed(k)
 		return func(r *Run) sortable {
-			if n, ok := r.metric(k); ok {
+			if n, ok := metric(r); ok {
 				return numeric(n)
 			}
 			return sortable{class: missing}
 		}, nil
 	case "params":
-		return func(r *Run) sortable { return textual(r.Params.Get(k)) }, nil
+		param := pairNamed(k, func(r *Run) Pairs { return r.Params })
+		return func(r *Run) sortable { return textual(param(r)) }, nil
 	case "tags":
-		return func(r *Run) sortable { return textual(r.Tags.Get(k)) }, nil
+		tag := pairNamed(k, func(r *Run) Pairs { return r.Tags })
+		return func(r *Run) sortable { return textual(tag(r)) }, nil
 	case "attributes":
 		if number, ok := runNumber(k); ok {
 			return func(r *Run) sortable {
@@ -165,12 +160,39 @@ func runField(f filter.Field) (func(*Run) sortable, error) {
 	return nil, unknownField(f, runFields)
 }
 
-func (r *Run) metric(key string) (float64, bool) {
-	i, ok := slices.BinarySearchFunc(r.Metrics, key, func(m Metric, key string) int { return strings.Compare(m.Key, key) })
-	if !ok {
-		return 0, false
+// metricNamed returns what reads a metric of runs, one after the other. Runs of
+// an experiment mostly log the same keys, so it looks first where the key
+// stood in the run before.
+func metricNamed(key string) func(*Run) (float64, bool) {
+	at := 0
+	return func(r *Run) (float64, bool) {
+		if at < len(r.Metrics) && r.Metrics[at].Key == key {
+			return r.Metrics[at].Value, true
+		}
+		i, ok := slices.BinarySearchFunc(r.Metrics, key, func(m Metric, key string) int { return strings.Compare(m.Key, key) })
+		if !ok {
+			return 0, false
+		}
+		at = i
+		return r.Metrics[i].Value, true
 	}
-	return r.Metrics[i].Value, true
+}
+
+// pairNamed is metricNamed for parameters and tags.
+func pairNamed(key string, of func(*Run) Pairs) func(*Run) (string, bool) {
+	at := 0
+	return func(r *Run) (string, bool) {
+		pairs := of(r)
+		if at < len(pairs) && pairs[at].Key == key {
+			return pairs[at].Value, true
+		}
+		i, ok := pairs.find(key)
+		if !ok {
+			return "", false
+		}
+		at = i
+		return pairs[i].Value, true
+	}
 }
 
 func runNumber(name string) (func(*Run) (float64, bool), bool) {

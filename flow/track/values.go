@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unique"
 
 	"github.com/leat-ai/leat/base/fault"
 )
@@ -48,6 +49,14 @@ func (p Pairs) without(key string) (_ Pairs, ok bool) {
 		return p, false
 	}
 	return slices.Delete(p, i, i+1), true
+}
+
+// intern lets equal keys share their memory: runs log the same ones over and
+// over.
+func (p Pairs) intern() {
+	for i := range p {
+		p[i].Key = unique.Make(p[i].Key).Value()
+	}
 }
 
 func (p Pairs) withAll(more []Pair) Pairs {
@@ -121,7 +130,7 @@ func decodeMetrics(text, run, model string) ([]Metric, error) {
 	}
 	metrics := make([]Metric, len(stored))
 	for i, m := range stored {
-		metrics[i] = Metric{Key: m.Key, Value: float(m.Bits), At: m.At, Step: m.Step, Run: cmp.Or(run, m.Run), Model: model,
+		metrics[i] = Metric{Key: unique.Make(m.Key).Value(), Value: float(m.Bits), At: m.At, Step: m.Step, Run: cmp.Or(run, m.Run), Model: model,
 			DatasetName: m.DatasetName, DatasetDigest: m.DatasetDigest}
 	}
 	return metrics, nil

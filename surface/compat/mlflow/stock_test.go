@@ -85,7 +85,7 @@ func drive(t *testing.T, python, script, url string, env ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), python, filepath.Join("testdata", script), url)
 	home := t.TempDir()
-	cmd.Env = append(os.Environ(), "HOME="+home, "MLFLOW_TRACKING_URI="+url, "MLFLOW_HTTP_REQUEST_MAX_RETRIES=1", "MLFLOW_DISABLE_TELEMETRY=true",
+	cmd.Env = append(os.Environ(), "HOME="+home, "MLFLOW_TRACKING_URI="+url, "MLFLOW_HTTP_REQUEST_MAX_RETRIES=1", "MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT=1", "MLFLOW_DISABLE_TELEMETRY=true",
 		"DO_NOT_TRACK=true", "PYTHONWARNINGS=ignore", "GIT_PYTHON_REFRESH=quiet", "OMP_NUM_THREADS=1", "PYTHONDONTWRITEBYTECODE=1")
 	cmd.Env = append(cmd.Env, env...)
 	cmd.WaitDelay = 10 * time.Second

@@ -129,7 +129,8 @@ func (m *surface) searchRuns(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	return writeRuns(w, runs, next)
+	writeRuns(w, runs, next)
+	return nil
 }
 
 type logMetricQuery struct {

@@ -149,18 +149,25 @@ type datasetOfWire struct {
 }
 
 func messageOfRun(r *track.Run) runMessage {
-	m := runMessage{Info: infoOfRun(r), Data: runData{messagesOfMetrics(r.Metrics), tagsOfPairs(r.Params), tagsOfPairs(r.Tags)}}
+	return runMessage{infoOfRun(r), runData{messagesOfMetrics(r.Metrics), tagsOfPairs(r.Params), tagsOfPairs(r.Tags)}, inputsOf(r), outputsOf(r)}
+}
+
+func inputsOf(r *track.Run) (in runInputs) {
 	for _, d := range r.Datasets {
-		m.Inputs.Datasets = append(m.Inputs.Datasets, datasetInput{tagsOfPairs(d.Tags),
+		in.Datasets = append(in.Datasets, datasetInput{tagsOfPairs(d.Tags),
 			&datasetOfWire{d.Name, d.Digest, d.SourceType, d.Source, d.Schema, d.Profile}})
 	}
 	for _, id := range r.ModelsIn {
-		m.Inputs.Models = append(m.Inputs.Models, modelLink{Model: id})
+		in.Models = append(in.Models, modelLink{Model: id})
 	}
+	return in
+}
+
+func outputsOf(r *track.Run) (out runOutputs) {
 	for _, o := range r.ModelsOut {
-		m.Outputs.Models = append(m.Outputs.Models, modelLink{o.Model, integer(o.Step)})
+		out.Models = append(out.Models, modelLink{o.Model, integer(o.Step)})
 	}
-	return m
+	return out
 }
 
 // enum is one of some names, which may come as its number.
