@@ -2,7 +2,8 @@
 // binary, multi-class and regression.
 //
 // A trainer fills a Definition, the plain form of an ensemble, and calls New;
-// Format loads the same from an artifact. Both end in an Ensemble, which is
+// so do the readers of other libraries' files (xgboost/, lightgbm/, onnx/).
+// Format loads the same from an artifact. All end in an Ensemble, which is
 // immutable, safe for many goroutines, and meets model.Model.
 //
 // Speed is what this package is for. An Ensemble is compiled from its
