@@ -136,6 +136,15 @@ func (m *Model) Size() int64 {
 // typicalWorker is what a Python process with its libraries takes.
 const typicalWorker = 128 << 20
 
+// Batching lets requests that come while every worker is busy go together: a
+// worker takes about as long for some rows as for one.
+func (m *Model) Batching() model.Batching {
+	return model.Batching{Calls: m.manifest.Workers, Rows: rowsTogether}
+}
+
+// rowsTogether is the most rows of several requests in one call.
+const rowsTogether = 1024
+
 // Describe says what the worker said of itself.
 func (m *Model) Describe() model.Description {
 	h := m.pool.hello()

@@ -149,6 +149,11 @@ func (m *Model) Signature() model.Signature { return m.manifest.Signature }
 // Size is next to nothing: what takes memory is elsewhere.
 func (m *Model) Size() int64 { return 1 << 20 }
 
+// Batching lets requests that come while all connections are busy go together.
+func (m *Model) Batching() model.Batching {
+	return model.Batching{Calls: m.manifest.Concurrency, Rows: m.manifest.MaxRows}
+}
+
 // Describe says where the model is.
 func (m *Model) Describe() model.Description {
 	notes := map[string]string{"protocol": m.manifest.Protocol, "host": m.server.host()}

@@ -26,6 +26,7 @@ package graph
 import (
 	"context"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -74,8 +75,16 @@ var (
 	_ model.Native    = (*Model)(nil)
 	_ model.Sizer     = (*Model)(nil)
 	_ model.Describer = (*Model)(nil)
+	_ model.Batcher   = (*Model)(nil)
 	_ io.Closer       = (*Model)(nil)
 )
+
+// Batching lets requests that come while every processor executes the graph go
+// together: going from operator to operator costs as much for some rows as for
+// one.
+func (m *Model) Batching() model.Batching {
+	return model.Batching{Calls: runtime.GOMAXPROCS(0), Rows: rowsAtATime}
+}
 
 // rowsAtATime is how many rows a graph is given at first; fewer when that is
 // too much for it.
