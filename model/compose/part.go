@@ -31,16 +31,6 @@ type answer struct {
 	servedBy string
 }
 
-// fail notes the error of a row; its first counts.
-func (a *answer) fail(row int, err error) {
-	if a.errs == nil {
-		a.errs = make([]error, a.rows.NumRows())
-	}
-	if a.errs[row] == nil {
-		a.errs[row] = err
-	}
-}
-
 // predict asks the part for rows that have its inputs among their columns.
 // Rows that lack what it requires are errors of their own and not asked.
 func (p *part) predict(ctx context.Context, in frame.Batch) (answer, error) {

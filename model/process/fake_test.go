@@ -135,7 +135,9 @@ func (w wire) score(call uint32, payload []byte) {
 				for at := 0; at < len(block); at += 4096 {
 					block[at] = 1
 				}
-				hog = append(hog, block)
+				if hog = append(hog, block); len(hog) > 1<<20 {
+					return
+				}
 			}
 		case 666008: // a child of it outlives it, and holds its pipes
 			cmd := exec.Command("sleep", "3600")

@@ -32,7 +32,7 @@ func spawn(ctx context.Context, m Manifest, home folder) (*child, error) {
 		return nil, fault.Wrap(err, fault.Unavailable, "there is no folder for a worker")
 	}
 	c := &child{errs: newRing(maxStderr), gone: make(chan struct{})}
-	cmd := exec.Command(home.program[0], home.program[1:]...)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), home.program[0], home.program[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stderr, cmd.WaitDelay = work, home.env, c.errs, time.Second
 	group(cmd)
 	l := &link{}

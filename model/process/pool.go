@@ -74,7 +74,7 @@ func (p *pool) supervise(w *worker) {
 			select {
 			case <-w.done:
 			case <-p.life.Done():
-				w.child.end()
+				w.end()
 				<-w.done
 			}
 			p.left(w)

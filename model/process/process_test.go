@@ -105,18 +105,6 @@ func rowsOf(xs ...float64) frame.Batch {
 	return b.NewRecordBatch()
 }
 
-func scoresOf(t *testing.T, m model.Model, xs ...float64) []float64 {
-	t.Helper()
-	in := rowsOf(xs...)
-	defer in.Release()
-	out, err := m.Predict(t.Context(), in)
-	if err != nil {
-		t.Fatal(err, fault.HintOf(err))
-	}
-	defer out.Release()
-	return append([]float64(nil), out.Column(0).(*array.Float64).Float64Values()...)
-}
-
 func failing(t *testing.T, m model.Model, xs ...float64) error {
 	t.Helper()
 	in := rowsOf(xs...)

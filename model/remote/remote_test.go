@@ -400,7 +400,7 @@ func TestFallbackServesAndSaysSo(t *testing.T) {
 	c := config()
 	local := sum("", "").Signature
 	local.Inputs = local.Inputs[:1]
-	c.Hold = func(_ context.Context, r model.Reference) (model.Model, func(), error) {
+	c.Hold = func(context.Context, model.Reference) (model.Model, func(), error) {
 		return constant{signature: local, value: 7}, func() { released.Add(1) }, nil
 	}
 	broken := atomic.Bool{}
