@@ -38,6 +38,10 @@ func bare(t *testing.T) (*server.Server, *api.API) {
 // endpoints is a router that is never asked to roll back.
 type endpoints struct{ *decide.Router }
 
+func (endpoints) Deploy(context.Context, string, string, string) (deploy.Release, error) {
+	return deploy.Release{}, nil
+}
+
 func (endpoints) Rollback(context.Context, string, string, string) (deploy.Release, error) {
 	return deploy.Release{}, fault.New(fault.Internal, "it was asked to roll back")
 }
