@@ -132,6 +132,9 @@ func (m *Model) fit(ctx context.Context, p *proto.Model, columns Columns) error 
 // nothing else is asked for.
 func open(ctx context.Context, file []byte, p *proto.Model, asked string, runtime Runtime) (Engine, string, error) {
 	var refused error
+	if asked != "" && asked != EngineGo && asked != EngineORT {
+		return nil, "", fault.New(fault.Invalid, "%q is no engine for ONNX graphs", asked).Hint("%q or %q", EngineGo, EngineORT)
+	}
 	if asked != EngineORT {
 		program, err := ops.Compile(ctx, p)
 		if err == nil {
@@ -141,9 +144,6 @@ func open(ctx context.Context, file []byte, p *proto.Model, asked string, runtim
 			return nil, "", err
 		}
 		refused = err
-	}
-	if asked != "" && asked != EngineORT {
-		return nil, "", fault.New(fault.Invalid, "%q is no engine for ONNX graphs", asked).Hint("%q or %q", EngineGo, EngineORT)
 	}
 	if runtime == nil {
 		if refused == nil {

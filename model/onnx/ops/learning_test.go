@@ -9,7 +9,9 @@ import (
 	"github.com/leat-ai/leat/model/onnx/onnxtest"
 )
 
-func TestPreparation(t *testing.T) {
+func TestPreparation(t *testing.T) { preparationTable().compare(t) }
+
+func preparationTable() *table {
 	b := newTable()
 	words := onnxtest.Values{Dims: []int64{4, 1}, Texts: []string{"b", "a", "other", ""}}
 	b.ml("Scaler", attributes{onnx.Floats("offset", []float32{1, 2, 3}), onnx.Floats("scale", []float32{0.5, 2, 0.1})}, b.floats(4, 3))
@@ -47,10 +49,12 @@ func TestPreparation(t *testing.T) {
 			}, onnxtest.Values{Dims: []int64{2, 5}, Texts: []string{"a", "b", "a", "x", "b", "c", "c", "a", "a", "b"}})
 		}
 	}
-	b.compare(t)
+	return b
 }
 
-func TestLabelEncoders(t *testing.T) {
+func TestLabelEncoders(t *testing.T) { labelEncodersTable().compare(t) }
+
+func labelEncodersTable() *table {
 	b := newTable()
 	nan := float32(math.NaN())
 	words, whole, single := []string{"a", "b", ""}, []int64{3, 5, -1}, []float32{1.5, nan, 2}
@@ -82,12 +86,14 @@ func TestLabelEncoders(t *testing.T) {
 	}, in["strings"])
 	b.addAs("LabelEncoder", "ai.onnx.ml", 0, 1, 1, attributes{onnx.Strings("classes_strings", words), onnx.Text("default_string", "none")}, in["strings"])
 	b.addAs("LabelEncoder", "ai.onnx.ml", 0, 1, 1, attributes{onnx.Strings("classes_strings", words), onnx.Text("default_string", "none")}, integers(0, 2, 5))
-	b.compare(t)
+	return b
 }
 
 func transforms() []string { return []string{"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO"} }
 
-func TestLinearModels(t *testing.T) {
+func TestLinearModels(t *testing.T) { linearModelsTable().compare(t) }
+
+func linearModelsTable() *table {
 	b := newTable()
 	coefficients := func(n int64) onnx.Attribute { return onnx.Floats("coefficients", b.floats(n).Floats) }
 	for _, post := range append(transforms(), "PROBIT") {
@@ -105,10 +111,12 @@ func TestLinearModels(t *testing.T) {
 		b.ml("LinearClassifier", attributes{coefficients(12), onnx.Floats("intercepts", b.floats(3).Floats), onnx.Strings("classlabels_strings", []string{"a", "b", "c"}), onnx.Int("multi_class", 1), onnx.Text("post_transform", post)}, b.doubles(6, 4))
 	}
 	b.ml("LinearRegressor", attributes{coefficients(4)}, b.floats(6, 4))
-	b.compare(t)
+	return b
 }
 
-func TestSupportVectorMachines(t *testing.T) {
+func TestSupportVectorMachines(t *testing.T) { supportVectorMachinesTable().compare(t) }
+
+func supportVectorMachinesTable() *table {
 	b := newTable()
 	for _, kernel := range []string{"LINEAR", "POLY", "RBF", "SIGMOID"} {
 		params := onnx.Floats("kernel_params", []float32{0.3, 0.2, 3})
@@ -134,7 +142,7 @@ func TestSupportVectorMachines(t *testing.T) {
 		}
 	}
 	b.ml("SVMRegressor", attributes{onnx.Floats("coefficients", []float32{1, -2, 0.5}), onnx.Floats("rho", []float32{0.2}), onnx.Floats("kernel_params", []float32{0, 0, 0})}, b.floats(6, 3))
-	b.compare(t)
+	return b
 }
 
 // svc adds a machine of a few vectors of each class.

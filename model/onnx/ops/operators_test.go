@@ -127,7 +127,9 @@ func odd(v onnxtest.Values) onnxtest.Values {
 	return v
 }
 
-func TestElementByElement(t *testing.T) {
+func TestElementByElement(t *testing.T) { elementByElementTable().compare(t) }
+
+func elementByElementTable() *table {
 	b := newTable()
 	for _, op := range []string{"Add", "Sub", "Mul", "Div", "Max", "Min", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal"} {
 		b.add(op, nil, b.floats(3, 4), b.floats(3, 4))
@@ -191,10 +193,12 @@ func TestElementByElement(t *testing.T) {
 	b.add("Where", nil, b.bools(3), b.floats(2, 1), scalar(7))
 	b.add("Where", nil, b.bools(4, 1, 3), b.ints(9, 2, 1), b.ints(9, 3))
 	b.add("Where", nil, b.bools(5), b.texts(5), b.texts(1))
-	b.compare(t)
+	return b
 }
 
-func TestCasts(t *testing.T) {
+func TestCasts(t *testing.T) { castsTable().compare(t) }
+
+func castsTable() *table {
 	b := newTable()
 	to := func(typ proto.Type) attributes { return attributes{onnx.Int("to", int64(typ))} }
 	wide := onnxtest.Values{Dims: []int64{6}, Floats: []float32{1e-7, 123456.78, 1e10, 3, -2.5, 16777216}}
@@ -213,10 +217,12 @@ func TestCasts(t *testing.T) {
 	b.add("Cast", to(proto.Float), numbers)
 	b.add("Cast", to(proto.Double), numbers)
 	b.add("Cast", to(proto.Int64), onnxtest.Values{Dims: []int64{2}, Texts: []string{"15", "-2"}})
-	b.compare(t)
+	return b
 }
 
-func TestShapes(t *testing.T) {
+func TestShapes(t *testing.T) { shapesTable().compare(t) }
+
+func shapesTable() *table {
 	b := newTable()
 	axis := func(v int64) attributes { return attributes{onnx.Int("axis", v)} }
 	b.add("Identity", nil, b.texts(2, 3))
@@ -268,10 +274,12 @@ func TestShapes(t *testing.T) {
 	b.add("NonZero", nil, b.ints(2, 3, 4))
 	b.add("CumSum", nil, b.floats(3, 4), onnxtest.Values{Dims: []int64{}, Ints: []int64{1}})
 	b.add("CumSum", attributes{onnx.Int("exclusive", 1), onnx.Int("reverse", 1)}, b.floats(3, 4), onnxtest.Values{Dims: []int64{}, Ints: []int64{0}})
-	b.compare(t)
+	return b
 }
 
-func TestReductions(t *testing.T) {
+func TestReductions(t *testing.T) { reductionsTable().compare(t) }
+
+func reductionsTable() *table {
 	b := newTable()
 	for _, op := range []string{"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceProd", "ReduceLogSumExp"} {
 		b.add(op, nil, b.floats(2, 3, 4), integers(1))
@@ -299,10 +307,12 @@ func TestReductions(t *testing.T) {
 		b.addAs("Softmax", "", opset, 0, 1, attributes{onnx.Int("axis", 0)}, b.floats(2, 3))
 		b.addAs("LogSoftmax", "", opset, 0, 1, attributes{onnx.Int("axis", -1)}, b.floats(2, 3))
 	}
-	b.compare(t)
+	return b
 }
 
-func TestProducts(t *testing.T) {
+func TestProducts(t *testing.T) { productsTable().compare(t) }
+
+func productsTable() *table {
 	b := newTable()
 	b.add("MatMul", nil, b.floats(3, 4), b.floats(4, 5))
 	b.add("MatMul", nil, b.floats(4), b.floats(4, 5))
@@ -315,5 +325,5 @@ func TestProducts(t *testing.T) {
 	b.add("Gemm", attributes{onnx.Int("transA", 1), onnx.Int("transB", 1), onnx.Float("alpha", 0.5), onnx.Float("beta", 2)}, b.floats(4, 3), b.floats(5, 4), b.floats(3, 1))
 	b.add("Gemm", nil, b.floats(3, 4), b.floats(4, 5))
 	b.add("Gemm", nil, b.doubles(3, 4), b.doubles(4, 5), b.doubles(1))
-	b.compare(t)
+	return b
 }

@@ -160,8 +160,8 @@ func (c *compiler) node(r *run, n *proto.Node) error {
 	if len(n.Inputs) < op.least || len(n.Inputs) > op.most || len(n.Outputs) == 0 {
 		return fault.New(fault.Invalid, "%d inputs and %d outputs", len(n.Inputs), len(n.Outputs))
 	}
-	for i := range op.least {
-		if n.Inputs[i] == "" {
+	for i, name := range n.Inputs {
+		if name == "" && (i < op.least || op.most == many) {
 			return fault.New(fault.Invalid, "input %d is left out", i)
 		}
 	}

@@ -87,7 +87,9 @@ func (b *table) treeRows(n int64) onnxtest.Values {
 
 var allModes = []string{"BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"}
 
-func TestTreeRegressors(t *testing.T) {
+func TestTreeRegressors(t *testing.T) { treeRegressorsTable().compare(t) }
+
+func treeRegressorsTable() *table {
 	b := newTable()
 	one := func() []int64 { return []int64{0} }
 	for _, mode := range allModes {
@@ -128,10 +130,12 @@ func TestTreeRegressors(t *testing.T) {
 	}
 	doubles := b.doubles(70, 4)
 	b.ml("TreeEnsembleRegressor", append(f.attributes("target_", true), onnx.Int("n_targets", 1)), doubles)
-	b.compare(t)
+	return b
 }
 
-func TestTreeClassifiers(t *testing.T) {
+func TestTreeClassifiers(t *testing.T) { treeClassifiersTable().compare(t) }
+
+func treeClassifiersTable() *table {
 	b := newTable()
 	for _, post := range transforms() {
 		for _, classes := range []int{2, 3} {
@@ -175,12 +179,14 @@ func TestTreeClassifiers(t *testing.T) {
 	var f forest
 	b.grow(&f, allModes, 4, func() []int64 { return []int64{0} })
 	b.ml("TreeEnsembleClassifier", append(f.attributes("class_", false), onnx.Strings("classlabels_strings", []string{"no", "yes"})), b.treeRows(40))
-	b.compare(t)
+	return b
 }
 
 // TestSharedNodes reads trees as Leat writes them: a chain of questions for
 // the categories of a set, which share their target.
-func TestSharedNodes(t *testing.T) {
+func TestSharedNodes(t *testing.T) { sharedNodesTable().compare(t) }
+
+func sharedNodesTable() *table {
 	b := newTable()
 	f := forest{
 		trees: make([]int64, 7), nodes: []int64{0, 1, 2, 3, 4, 5, 6}, features: []int64{1, 1, 1, 0, 0, 0, 0},
@@ -189,10 +195,12 @@ func TestSharedNodes(t *testing.T) {
 		leafTrees: make([]int64, 3), leafNodes: []int64{4, 5, 6}, leafIDs: make([]int64, 3), weights: []float64{1, 2, 4},
 	}
 	b.ml("TreeEnsembleRegressor", append(f.attributes("target_", false), onnx.Int("n_targets", 1)), b.treeRows(60))
-	b.compare(t)
+	return b
 }
 
-func TestTreeEnsemble(t *testing.T) {
+func TestTreeEnsemble(t *testing.T) { treeEnsembleTable().compare(t) }
+
+func treeEnsembleTable() *table {
 	b := newTable()
 	nan := float32(math.NaN())
 	for aggregate := range int64(4) {
@@ -226,5 +234,5 @@ func TestTreeEnsemble(t *testing.T) {
 			b.addAs("TreeEnsemble", "ai.onnx.ml", 21, 5, 1, a, rows)
 		}
 	}
-	b.compare(t)
+	return b
 }
