@@ -78,20 +78,18 @@ type jsonRequest struct {
 // parse reads a body, which is JSON up to a length and the bytes of tensors
 // from there.
 func parse(body []byte, length string) (*request, error) {
-	if length == "" {
-		if q, ok := parsePlain(body); ok {
-			return q, nil
-		}
-	}
-	return parseAny(body, length)
-}
-
-// parseAny is parse for whatever is allowed.
-func parseAny(body []byte, length string) (*request, error) {
 	text, blob, err := split(body, length)
 	if err != nil {
 		return nil, err
 	}
+	if q, ok := parsePlain(text, blob); ok {
+		return q, nil
+	}
+	return parseAny(text, blob)
+}
+
+// parseAny is parse for whatever is allowed.
+func parseAny(text, blob []byte) (*request, error) {
 	var j jsonRequest
 	if err := json.Unmarshal(text, &j); err != nil {
 		return nil, fault.New(fault.Invalid, "the request is not understood").Because(err)

@@ -40,21 +40,27 @@ func FuzzPlainIsWhatAnyIs(f *testing.F) {
 		`{"inputs":[{"name":"x","shape":[-1],"datatype":"BOOL","data":[true]}]}`,
 		`{"inputs":[{"name":"x","shape":[1.0],"datatype":"FP64","data":[1]}]}`,
 		`{"inputs":[],"id":1}`, `{}`, ``,
+		`{"parameters":{"binary_data_output":true},"inputs":[{"name":"x","shape":[1],"datatype":"FP64","parameters":{"binary_data_size":8}}]}`,
+		`{"outputs":[{"name":"a","parameters":{"binary_data":false}},{"name":"b"}],"inputs":[{"name":"x","shape":[1],"datatype":"BYTES","parameters":{"binary_data_size":8}}],"parameters":{"binary_data_output":true}}`,
+		`{"inputs":[{"name":"x","shape":[1],"datatype":"BOOL","data":[1],"parameters":{"binary_data_size":8}}]}`,
+		`{"inputs":[{"name":"x","shape":[1],"datatype":"BOOL","parameters":{"binary_data_size":8,"binary_data_size":0}}]}`,
+		`{"inputs":[{"name":"x","shape":[1],"datatype":"BOOL","parameters":{"binary_data_size":-1}}]}`,
 	} {
-		f.Add([]byte(body))
+		f.Add([]byte(body), []byte{})
+		f.Add([]byte(body), []byte{4, 0, 0, 0, 'l', 'e', 'a', 't'})
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		fast, ok := parsePlain(body)
+	f.Fuzz(func(t *testing.T, body, blob []byte) {
+		fast, ok := parsePlain(body, blob)
 		if !ok {
 			return
 		}
-		any, err := parseAny(body, "")
+		any, err := parseAny(body, blob)
 		if err != nil {
 			t.Fatalf("%q is taken, and by the other reader refused: %v", body, err)
 		}
 		any.inputs = any.inputs[:len(any.inputs):len(any.inputs)]
 		for i := range fast.inputs { // lengths are told apart earlier here
-			if len(fast.inputs[i].content.(plainContent).values) != shaped(fast.inputs[i].shape) {
+			if c, ok := fast.inputs[i].content.(plainContent); ok && len(c.values) != shaped(fast.inputs[i].shape) {
 				return
 			}
 		}
@@ -76,7 +82,7 @@ func shaped(shape []int64) int {
 }
 
 func TestUsualRequestsArePlain(t *testing.T) {
-	q, ok := parsePlain([]byte(`{"inputs":[{"name":"rows","shape":[1,2],"datatype":"FP64","data":[0.5,-1]}]}`))
+	q, ok := parsePlain([]byte(`{"inputs":[{"name":"rows","shape":[1,2],"datatype":"FP64","data":[0.5,-1]}]}`), nil)
 	if !ok || len(q.inputs) != 1 || q.inputs[0].content.doubles()(1) != -1 {
 		t.Errorf("%+v, %t", q, ok)
 	}
@@ -90,7 +96,7 @@ func BenchmarkParse(b *testing.B) {
 	body = append(body, "]}]}"...)
 	for name, read := range map[string]func() error{
 		"plain": func() error { _, err := parse(body, ""); return err },
-		"any":   func() error { _, err := parseAny(body, ""); return err },
+		"any":   func() error { _, err := parseAny(body, nil); return err },
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
