@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/leat-ai/leat/bench/internal/duel"
 	"github.com/leat-ai/leat/bench/internal/result"
@@ -34,7 +35,11 @@ type rival struct {
 	peer      *duel.Peer
 	version   string
 	absent    string
+	stop      context.CancelFunc
 }
+
+// readyWithin bounds what a compiler may take for one model.
+const readyWithin = 20 * time.Minute
 
 // rivals of a contest. Those that compute with float32 are as close as that
 // allows.
@@ -114,12 +119,22 @@ func (c *contest) load(rows [][]float64, most int) error {
 
 // meet starts a peer and holds its answers against ours.
 func (c *contest) meet(ctx context.Context, r *rival, rows int) error {
+	ctx, cancel := context.WithCancel(ctx)
 	p, err := duel.Start(ctx, script, r.name, c.folder)
 	if err != nil {
+		cancel()
 		return err
 	}
+	r.stop = cancel
+	late := time.AfterFunc(readyWithin, cancel)
 	var hello struct{ Version, Absent string }
-	if err := p.Ask("", &hello); err != nil {
+	err = p.Ask("", &hello)
+	switch {
+	case !late.Stop():
+		r.absent = fmt.Sprintf("it was not ready within %s", readyWithin)
+		_ = p.Close() // it was killed
+		return nil
+	case err != nil:
 		r.absent = err.Error()
 		return nil
 	}
@@ -168,6 +183,9 @@ func (c *contest) close() {
 		if r.peer != nil {
 			_ = r.peer.Close() // it has done what it is for
 		}
+		if r.stop != nil {
+			r.stop()
+		}
 	}
 	_ = os.RemoveAll(c.folder)
 }
@@ -184,7 +202,7 @@ type side struct {
 // single batch has only one turn.
 const (
 	turnSeconds = 0.1
-	patience    = 5.0
+	patience    = 15.0
 )
 
 func newSide(batches int, score func(times int) (float64, error)) (*side, error) {
