@@ -184,8 +184,7 @@ func (g *GRPC) call(method string, impl any, s grpc.ServerStream, next grpc.Stre
 	if end, ok := ctx.Value(endKey{}).(context.CancelFunc); ok {
 		defer end()
 	}
-	header, _ := metadata.FromIncomingContext(ctx)
-	ctx, traced := g.server.tel.Span(g.server.tel.Remote(ctx, traceOf(header)), method)
+	ctx, traced := g.traced(ctx, method)
 	defer func() {
 		if p := recover(); p != nil {
 			g.server.tel.Log().Error("a call panicked", "method", method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
@@ -204,7 +203,7 @@ func (g *GRPC) call(method string, impl any, s grpc.ServerStream, next grpc.Stre
 	default:
 		return fault.New(fault.Overloaded, "more than %d calls at the same time", cap(g.taken))
 	}
-	p, err := g.caller(ctx, header, g.open[method])
+	p, err := g.caller(ctx, g.open[method])
 	if err != nil {
 		return err
 	}
@@ -214,32 +213,36 @@ func (g *GRPC) call(method string, impl any, s grpc.ServerStream, next grpc.Stre
 }
 
 // caller says who calls, as Server.principal does of a request.
-func (g *GRPC) caller(ctx context.Context, header metadata.MD, open bool) (identity.Principal, error) {
-	if err := g.server.addressed(first(header, ":authority")); err != nil {
+func (g *GRPC) caller(ctx context.Context, open bool) (identity.Principal, error) {
+	if err := g.server.addressed(header(ctx, ":authority")); err != nil {
 		return identity.Principal{}, err
 	}
 	if open {
 		return identity.Principal{}, nil
 	}
-	return g.server.authenticate(ctx, first(header, "authorization"), first(header, "api-key"))
+	return g.server.authenticate(ctx, header(ctx, "authorization"), header(ctx, "api-key"))
 }
 
-func first(header metadata.MD, name string) string {
-	if values := header.Get(name); len(values) > 0 {
+// header is a value of the metadata that came with a call.
+func header(ctx context.Context, name string) string {
+	if values := metadata.ValueFromIncomingContext(ctx, name); len(values) > 0 {
 		return values[0]
 	}
 	return ""
 }
 
-// traceOf is what tells the trace that a call belongs to.
-func traceOf(header metadata.MD) http.Header {
+// traced begins the span of a call, in the trace that the caller began.
+func (g *GRPC) traced(ctx context.Context, method string) (context.Context, func(error)) {
+	if !g.server.tel.Tracing() {
+		return ctx, func(error) {}
+	}
 	h := http.Header{}
 	for _, name := range []string{"Traceparent", "Tracestate"} {
-		if v := first(header, strings.ToLower(name)); v != "" {
+		if v := header(ctx, strings.ToLower(name)); v != "" {
 			h.Set(name, v)
 		}
 	}
-	return h
+	return g.server.tel.Span(g.server.tel.Remote(ctx, h), method)
 }
 
 // working is a call that says when it waits for a message: a stream that does
