@@ -156,6 +156,7 @@ test)
     python_set triton venv-triton
     python_set mlflow3 venv-mlflow3 # each asks for other versions than the rest
     python_set mlflow2 venv-mlflow2
+    python_set mlserver venv-mlserver
     ;;
 bench)
     system_packages bench
