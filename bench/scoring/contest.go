@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -56,7 +57,7 @@ func rivals() []*rival {
 
 // prepare trains the models, loads them on both sides, and compares the answers
 // for every row of the sample.
-func prepare(ctx context.Context, s shape, rows [][]float64, labels []float64, most int) (_ *contest, err error) {
+func prepare(ctx context.Context, s shape, rows [][]float64, labels []float64, most int, without []string) (_ *contest, err error) {
 	c := &contest{shape: s, ours: map[string]*engine{}}
 	if c.folder, err = os.MkdirTemp("", "leat-bench-"); err != nil {
 		return nil, err
@@ -83,6 +84,10 @@ func prepare(ctx context.Context, s shape, rows [][]float64, labels []float64, m
 	}
 	for _, r := range rivals() {
 		c.rivals = append(c.rivals, r)
+		if slices.Contains(without, r.name) {
+			r.absent = "left out"
+			continue
+		}
 		if err := c.meet(ctx, r, min(len(rows), most)); err != nil {
 			return nil, fmt.Errorf("%s: %w", r.name, err)
 		}

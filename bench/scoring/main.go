@@ -5,7 +5,7 @@
 // runs on one core, in turns, and the clock is the processor time of each
 // side. It first checks that the answers are equal.
 //
-//	LEAT_PYTHON=…/python go run ./bench/scoring [-quick]
+//	LEAT_PYTHON=…/python go run ./bench/scoring [-quick] [-without lleaves,TL2cgen]
 package main
 
 import (
@@ -40,12 +40,14 @@ type plan struct {
 	shapes  []shape
 	batches []int
 	rounds  int
+	without []string // names of peers
 }
 
 func main() {
 	quick := flag.Bool("quick", false, "the small model only, fewer rounds and rows")
 	trees := flag.Int("trees", 0, "trees of a single model of another shape, with -leaves")
 	leaves := flag.Int("leaves", 31, "")
+	without := flag.String("without", "", "peers to leave out, with commas between them")
 	core := flag.Int("core", runtime.NumCPU()-1, "the core that all sides run on; -1 for any")
 	flag.Parse()
 	if err := pin(*core); err != nil {
@@ -59,6 +61,7 @@ func main() {
 	if *trees > 0 {
 		p.shapes = []shape{{*trees, *leaves}}
 	}
+	p.without = strings.Split(*without, ",")
 	if err := run(context.Background(), p); err != nil {
 		log.Fatal(err)
 	}
@@ -90,7 +93,7 @@ func run(ctx context.Context, p plan) error {
 	entry := result.Entry{Bench: "scoring"}
 	var said []string
 	for _, s := range p.shapes {
-		m, err := prepare(ctx, s, rows, labels, slices.Max(p.batches))
+		m, err := prepare(ctx, s, rows, labels, slices.Max(p.batches), p.without)
 		if err != nil {
 			return err
 		}
