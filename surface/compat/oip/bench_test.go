@@ -36,8 +36,8 @@ func BenchmarkREST(b *testing.B) {
 	s, front := compattest.Serve(b, server.Config{}, compattest.Echo("echo", fields...))
 	oip.Register(s, oip.Services{Front: front})
 	h := s.Handler()
-	head := `{"parameters":{"binary_data_output":true},"inputs":[{"name":"x","shape":[1,30],"datatype":"FP64","parameters":{"binary_data_size":240}}]}`
-	text := `{"inputs":[{"name":"x","shape":[1,30],"datatype":"FP64","data":[` + strings.TrimSuffix(strings.Repeat("0.12345,", 30), ",") + `]}]}`
+	head := `{"parameters":{"binary_data_output":true},"outputs":[{"name":"f0"}],"inputs":[{"name":"x","shape":[1,30],"datatype":"FP64","parameters":{"binary_data_size":240}}]}`
+	text := `{"outputs":[{"name":"f0"}],"inputs":[{"name":"x","shape":[1,30],"datatype":"FP64","data":[` + strings.TrimSuffix(strings.Repeat("0.12345,", 30), ",") + `]}]}`
 	for name, c := range map[string]struct{ body, length string }{"binary": {head + string(row), strconv.Itoa(len(head))}, "JSON": {text, ""}} {
 		b.Run(name, func(b *testing.B) {
 			ctx := identity.With(b.Context(), identity.Local())
@@ -62,7 +62,8 @@ func BenchmarkGRPC(b *testing.B) {
 	fields, row := wide()
 	_, address := listen(b, server.AuthLocal, fields...)
 	c := dial(b, address)
-	q := &pb.ModelInferRequest{ModelName: "echo", Inputs: list(input("x", "FP64", nil, 1, 30)), RawInputContents: [][]byte{row}}
+	q := &pb.ModelInferRequest{ModelName: "echo", Inputs: list(input("x", "FP64", nil, 1, 30)), RawInputContents: [][]byte{row},
+		Outputs: []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "out_f0"}}}
 	b.ReportAllocs()
 	b.SetBytes(int64(proto.Size(q)))
 	for b.Loop() {
