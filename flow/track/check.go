@@ -28,6 +28,8 @@ const (
 	maxDatasets        = 1000 // of a run
 	maxLinks           = 1000 // models that a run read or wrote, each
 	maxRunName         = 8000
+	maxPairsKept       = 20_000 // parameters of a run or model, and again tags
+	maxMetricsKept     = 50_000 // metrics of a run or model, by their last values
 
 	// MaxMetrics, MaxPairs and MaxBatch bound one Batch.
 	MaxMetrics = 1000
@@ -117,6 +119,16 @@ func checkModelName(name string) error {
 			Hint("none of / : . %% and quotes may be in it")
 	}
 	return checkLength("name of the model", name, maxExperimentName)
+}
+
+// checkKept bounds what is kept of one run or model, which is written as a
+// whole.
+func checkKept(params, tags Pairs, metrics []Metric) error {
+	if len(params) > maxPairsKept || len(tags) > maxPairsKept || len(metrics) > maxMetricsKept {
+		return fault.New(fault.Invalid, "%d parameters, %d tags and %d metrics are too much", len(params), len(tags), len(metrics)).
+			Hint("at most %d, %d and %d have different keys", maxPairsKept, maxPairsKept, maxMetricsKept)
+	}
+	return nil
 }
 
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][\w-]{0,255}$`)

@@ -234,6 +234,9 @@ func (e *Experiments) update(ctx context.Context, id int64, f func(*Experiment) 
 		if err := f(&x); err != nil {
 			return err
 		}
+		if err := checkKept(nil, x.Tags, nil); err != nil {
+			return err
+		}
 		x.Updated = max(x.Updated+1, e.now())
 		body, err := encode(x)
 		if err != nil {

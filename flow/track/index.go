@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/store/catalog"
 )
 
@@ -33,7 +34,8 @@ type changed[T any] struct {
 // the order of their changes.
 type reader[T any] func(ctx context.Context, tx catalog.Tx, group, after int64, limit int) ([]changed[T], error)
 
-// chunk is how many rows are read at a time.
+// chunk is how many rows are read at a time, and searched before somebody looks
+// whether the answer is still waited for.
 const chunk = 1000
 
 type index[T any] struct {
@@ -74,7 +76,10 @@ func (x *index[T]) each(ctx context.Context, tx catalog.Tx, key int64, f func(ro
 	if !kept {
 		return x.stream(ctx, tx, key, func(row *T) bool { return f(row, false) })
 	}
-	for _, row := range rows {
+	for i, row := range rows {
+		if i%chunk == 0 && ctx.Err() != nil {
+			return fault.Wrap(context.Cause(ctx), fault.KindOf(ctx.Err()), "the search was not finished in time")
+		}
 		if !f(row, true) {
 			break
 		}

@@ -199,6 +199,9 @@ func unknownModel(id string) error {
 
 func saveModel(ctx context.Context, tx catalog.Tx, m *Model, now int64) error {
 	m.Updated = max(m.Updated, now)
+	if err := checkKept(m.Params, m.Tags, m.Metrics); err != nil {
+		return err
+	}
 	body, err := encode(m)
 	if err != nil {
 		return err

@@ -239,6 +239,9 @@ func (r *Runs) change(ctx context.Context, id string, f func(*Run) error) (run R
 }
 
 func saveBody(ctx context.Context, tx catalog.Tx, r *Run) error {
+	if err := checkKept(r.Params, r.Tags, nil); err != nil {
+		return err
+	}
 	body, err := encode(r)
 	if err != nil {
 		return err
@@ -252,6 +255,9 @@ func saveBody(ctx context.Context, tx catalog.Tx, r *Run) error {
 }
 
 func saveLatest(ctx context.Context, tx catalog.Tx, r *Run) error {
+	if err := checkKept(nil, nil, r.Metrics); err != nil {
+		return err
+	}
 	latest, err := encodeMetrics(r.Metrics)
 	if err != nil {
 		return err

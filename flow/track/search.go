@@ -10,14 +10,17 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/flow/track/filter"
 	"github.com/leat-ai/leat/store/catalog"
 )
 
-// maxOrders bounds the parts of an order.
-const maxOrders = 20
+const (
+	maxOrders  = 20               // parts of an order
+	searchTime = 30 * time.Second // that one search may take
+)
 
 // vocabulary says what the rows of one kind can be asked for.
 type vocabulary[T any] struct {
@@ -251,6 +254,8 @@ func (t *top[T]) page(size int) (rows []*T, next string) {
 // rows are there to be seen.
 func search[T any](ctx context.Context, tx catalog.Tx, x *index[T], groups []int64, q *query[T], p Page,
 	show func(ctx context.Context, tx catalog.Tx, group int64) (func(*T) bool, error)) (rows []*T, next string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, searchTime)
+	defer cancel()
 	t := top[T]{query: q, most: p.Size + 1}
 	if t.after, err = q.after(p.After); err != nil {
 		return nil, "", err
@@ -364,29 +369,18 @@ func textClause[T any](c filter.Clause, of func(*T) (string, bool), null, lists 
 		if !lists {
 			return nil, badOp(c, "this field")
 		}
-		return inClause(c, of), nil
 	case filter.Equal, filter.NotEqual, filter.Like, filter.ILike:
 		if c.Value.Kind != filter.Text {
 			return nil, fault.New(fault.Invalid, "%s is a text and is compared with one in quotes", c.Field)
 		}
-		return func(row *T) bool {
-			s, ok := of(row)
-			return ok && c.Op.Text(s, c.Value)
-		}, nil
+	default:
+		return nil, badOp(c, "a text")
 	}
-	return nil, badOp(c, "a text")
-}
-
-// inClause looks up long lists by hash.
-func inClause[T any](c filter.Clause, of func(*T) (string, bool)) func(*T) bool {
-	set := make(map[string]bool, len(c.Value.List))
-	for _, s := range c.Value.List {
-		set[s] = true
-	}
+	match := c.Matcher()
 	return func(row *T) bool {
 		s, ok := of(row)
-		return ok && set[s] == (c.Op == filter.In)
-	}
+		return ok && match(s)
+	}, nil
 }
 
 func badOp(c filter.Clause, what string) error {

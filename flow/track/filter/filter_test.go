@@ -105,6 +105,17 @@ func TestLikeIsItsRegularExpression(t *testing.T) {
 	})
 }
 
+// A pattern made to be slow is not.
+func TestLikeIsQuick(t *testing.T) {
+	text := strings.Repeat("a", 8000)
+	match := filter.Clause{Op: filter.ILike, Value: filter.Value{Kind: filter.Text, Text: strings.Repeat("%"+strings.Repeat("a", 50)+"b", 30)}}.Matcher()
+	for range 2000 {
+		if match(text) {
+			t.Fatal("it matched")
+		}
+	}
+}
+
 func TestNumberNaN(t *testing.T) {
 	for _, op := range []filter.Op{filter.Equal, filter.NotEqual, filter.Less, filter.LessEqual, filter.Greater, filter.GreaterEqual} {
 		if got := op.Number(math.NaN(), 0); got != (op == filter.NotEqual) {

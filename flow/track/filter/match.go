@@ -2,9 +2,7 @@ package filter
 
 import (
 	"math"
-	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -31,23 +29,31 @@ func (op Op) Number(a, b float64) bool {
 	return false
 }
 
-// Text tells whether a text compares with a value as op says.
-func (op Op) Text(a string, v Value) bool {
-	switch op {
+// Text tells whether a text compares with a value as op says. Who asks for
+// many texts makes a Matcher.
+func (op Op) Text(a string, v Value) bool { return Clause{Op: op, Value: v}.Matcher()(a) }
+
+// Matcher returns what tells whether a text compares with the clause's value
+// as its comparison says. It is safe for many goroutines.
+func (c Clause) Matcher() func(string) bool {
+	switch want := c.Value.Text; c.Op {
 	case Equal:
-		return a == v.Text
+		return func(a string) bool { return a == want }
 	case NotEqual:
-		return a != v.Text
+		return func(a string) bool { return a != want }
 	case Like:
-		return like(a, v.Text, func(r rune) rune { return r })
+		return newPattern(want).matches
 	case ILike:
-		return like(a, v.Text, unicode.ToLower)
-	case In:
-		return slices.Contains(v.List, a)
-	case NotIn:
-		return !slices.Contains(v.List, a)
+		p := newPattern(strings.ToLower(want))
+		return func(a string) bool { return p.matches(strings.ToLower(a)) }
+	case In, NotIn:
+		set := make(map[string]bool, len(c.Value.List))
+		for _, s := range c.Value.List {
+			set[s] = true
+		}
+		return func(a string) bool { return set[a] == (c.Op == In) }
 	}
-	return false
+	return func(string) bool { return false }
 }
 
 // Numeric tells whether op is for numbers.
@@ -59,32 +65,89 @@ func (op Op) Numeric() bool {
 	return false
 }
 
-// like matches a text with a pattern in which % stands for any text and _ for
-// any one character. It goes back to the last % only, so its time is bounded
-// by the product of the two lengths.
-func like(text, pattern string, fold func(rune) rune) bool {
-	star, mark := -1, 0 // the pattern after the last %, and the text it began with
-	i, j := 0, 0
-	for i < len(text) {
-		r, size := utf8.DecodeRuneInString(text[i:])
-		if j < len(pattern) {
-			q, width := utf8.DecodeRuneInString(pattern[j:])
-			if q == '%' {
-				star, mark = j+width, i
-				j += width
-				continue
-			}
-			if q == '_' || fold(q) == fold(r) {
-				i, j = i+size, j+width
-				continue
-			}
-		}
-		if star < 0 {
+// pattern is a LIKE pattern: its parts between the % signs, which stand for
+// any text. In a part, _ stands for any one character.
+type pattern []piece
+
+type piece struct {
+	text string
+	wild bool // it has a _
+}
+
+func newPattern(text string) pattern {
+	var p pattern
+	for s := range strings.SplitSeq(text, "%") {
+		p = append(p, piece{s, strings.Contains(s, "_")})
+	}
+	return p
+}
+
+// matches looks for the parts one after the other, each where it first is: if
+// any places do, the first ones do. Without a _ that takes a time linear in
+// the text.
+func (p pattern) matches(text string) bool {
+	n, ok := p[0].begins(text)
+	if len(p) == 1 {
+		return ok && n == len(text)
+	}
+	if !ok {
+		return false
+	}
+	text = text[n:]
+	for _, middle := range p[1 : len(p)-1] {
+		if text, ok = middle.behind(text); !ok {
 			return false
 		}
-		_, size = utf8.DecodeRuneInString(text[mark:])
-		mark += size
-		i, j = mark, star
 	}
-	return strings.Trim(pattern[j:], "%") == ""
+	return p[len(p)-1].ends(text)
+}
+
+// begins tells how many bytes of the beginning of a text the part is.
+func (q piece) begins(text string) (n int, ok bool) {
+	if !q.wild {
+		return len(q.text), strings.HasPrefix(text, q.text)
+	}
+	for _, want := range q.text {
+		r, size := utf8.DecodeRuneInString(text[n:])
+		if size == 0 || want != '_' && want != r {
+			return 0, false
+		}
+		n += size
+	}
+	return n, true
+}
+
+// behind returns what is behind the first place of the part in a text.
+func (q piece) behind(text string) (rest string, ok bool) {
+	if !q.wild {
+		_, rest, ok = strings.Cut(text, q.text)
+		return rest, ok
+	}
+	for {
+		if n, ok := q.begins(text); ok {
+			return text[n:], true
+		}
+		_, size := utf8.DecodeRuneInString(text)
+		if size == 0 {
+			return "", false
+		}
+		text = text[size:]
+	}
+}
+
+// ends tells whether a text ends with the part.
+func (q piece) ends(text string) bool {
+	if !q.wild {
+		return strings.HasSuffix(text, q.text)
+	}
+	at := len(text)
+	for range utf8.RuneCountInString(q.text) {
+		_, size := utf8.DecodeLastRuneInString(text[:at])
+		if size == 0 {
+			return false
+		}
+		at -= size
+	}
+	n, ok := q.begins(text[at:])
+	return ok && at+n == len(text)
 }

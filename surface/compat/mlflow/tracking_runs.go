@@ -235,7 +235,7 @@ func (m *surface) logModel(ctx context.Context, q logModelQuery) (none, error) {
 			return none{}, fault.New(fault.Invalid, "model_json has no %s", field)
 		}
 	}
-	delete(model, "signature") // too long for a tag, and in the model's folder
+	model = shortened(model)
 	return none{}, m.Track.Runs.Amend(ctx, id, modelsTag, func(before string) (string, error) {
 		var list []map[string]json.RawMessage
 		if before != "" {
@@ -246,6 +246,31 @@ func (m *surface) logModel(ctx context.Context, q logModelQuery) (none, error) {
 		text, err := json.Marshal(append(list, model))
 		return string(text), fault.Wrap(err, fault.Internal, "the list of models")
 	})
+}
+
+// shortened is what of a model's description is worth a place in a tag; all of
+// it is in the model's folder.
+func shortened(model map[string]json.RawMessage) map[string]json.RawMessage {
+	short := map[string]json.RawMessage{}
+	for _, field := range [...]string{"run_id", "artifact_path", "utc_time_created", "model_uuid"} {
+		if model[field] != nil {
+			short[field] = model[field]
+		}
+	}
+	var flavors map[string]json.RawMessage
+	if json.Unmarshal(model["flavors"], &flavors) != nil {
+		return short
+	}
+	for name, text := range flavors {
+		var flavor map[string]json.RawMessage
+		if json.Unmarshal(text, &flavor) != nil {
+			continue // it is no object, and short
+		}
+		delete(flavor, "config")
+		flavors[name], _ = json.Marshal(flavor) // of what was JSON
+	}
+	short["flavors"], _ = json.Marshal(flavors)
+	return short
 }
 
 type logInputsQuery struct {
