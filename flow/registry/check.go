@@ -14,7 +14,7 @@ import (
 
 // Bounds of an artifact.
 const (
-	maxFiles = 64
+	maxFiles = 1024
 	maxFile  = 1 << 30 // bytes of one file
 )
 

@@ -148,6 +148,9 @@ func (in *Intake) Import(ctx context.Context, r Request) (Imported, error) {
 	defer importer.Close(a.Model)
 	began := in.clock.Now()
 	v, err := in.registry.Register(ctx, n)
+	if r.Known != nil && n.Format != registry.Reference && fault.Is(err, fault.Invalid) {
+		v, err = in.registry.Register(ctx, r.Known.reference(r, reason(err)))
+	}
 	if err != nil {
 		return Imported{}, err
 	}

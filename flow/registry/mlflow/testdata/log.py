@@ -23,7 +23,7 @@ for rounds in (3, 5):
     with mlflow.start_run() as run:
         mlflow.log_params({"rounds": rounds, "words": "few"})
         mlflow.log_metrics({"auc": 0.9, "odd": float("nan")})
-        mlflow.lightgbm.log_model(model, name="model", registered_model_name="churn")
+        mlflow.lightgbm.log_model(model, name="model", registered_model_name="churn", pip_requirements=["mlflow"])
     known["run"] = run.info.run_id
 client.set_registered_model_alias("churn", "champion", "1")
 client.update_model_version("churn", "2", "the second")

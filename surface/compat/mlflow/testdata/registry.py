@@ -53,7 +53,7 @@ def log(seed=1):
             mlflow.log_params({"rounds": 5, "words": "many"})
             mlflow.log_metrics({"auc": 0.9 + seed / 1000, "odd": float("nan")})
             name = {"name": "model"} if THREE else {"artifact_path": "model"}
-            info = mlflow.lightgbm.log_model(model, **name)
+            info = mlflow.lightgbm.log_model(model, pip_requirements=["mlflow"], **name)
         logged[seed] = (r.info.run_id, info.model_uri, info)
     return logged[seed]
 
@@ -240,7 +240,7 @@ def case_log_and_load():
     model, x = booster(3)
     with mlflow.start_run() as r:
         where = {"name": "model"} if THREE else {"artifact_path": "model"}
-        mlflow.lightgbm.log_model(model, registered_model_name=name, **where)
+        mlflow.lightgbm.log_model(model, registered_model_name=name, pip_requirements=["mlflow"], **where)
     got = client.get_model_version(name, "1")
     assert got.run_id == r.info.run_id and got.status == "READY" and not got.status_message, got
     client.set_registered_model_alias(name, "champion", "1")
@@ -277,7 +277,7 @@ def case_xgboost():
     name = unique()
     with mlflow.start_run():
         where = {"name": "model"} if THREE else {"artifact_path": "model"}
-        mlflow.xgboost.log_model(model, registered_model_name=name, **where)
+        mlflow.xgboost.log_model(model, registered_model_name=name, pip_requirements=["mlflow"], **where)
     assert not client.get_model_version(name, "1").status_message, client.get_model_version(name, "1").status_message
     assert mlflow.xgboost.load_model(f"models:/{name}/1")
 
