@@ -136,8 +136,9 @@ func (c *compiled) sumBlock(b *block, columns, sums [][]float64, from, to int) {
 // puts the sums where they belong.
 func addTrees[F number](c *compiled, b *block, inner [][blockRows]F, leaves []F, sums [][]float64, from, to int) {
 	for k := range inner {
-		for i := range inner[k] {
-			inner[k][i] = F(c.start[k])
+		start := F(c.start[k])
+		for i := range inner[k][:to-from] { // in the others anything may stand
+			inner[k][i] = start
 		}
 	}
 	all := ^uint64(0) >> (blockRows - (to - from))
