@@ -35,7 +35,6 @@ func objectives() map[string]objective {
 		"reg:pseudohubererror": number,
 		"reg:absoluteerror":    number,
 		"reg:quantileerror":    number,
-		"reg:expectileerror":   number,
 		"rank:pairwise":        number,
 		"rank:ndcg":            number,
 		"rank:map":             number,

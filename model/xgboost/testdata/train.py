@@ -148,6 +148,9 @@ def classifications(folder):
         train(folder, name.replace(":", "-"), x, of, objective=name, num_class=3)
         train(folder, name.replace(":", "-") + "-two", x, yes, objective=name, num_class=2)
     train(folder, "multi-forest", x, of, 2, objective="multi:softprob", num_class=3, num_parallel_tree=3, subsample=0.6)
+    vectors = {"multi_strategy": "multi_output_tree"}
+    train(folder, "vector-classes", x, of, objective="multi:softprob", num_class=3, **vectors)
+    train(folder, "vector-labels", x, np.stack([yes, 1 - yes], 1), objective="binary:logistic", num_parallel_tree=2, **vectors)
     train(folder, "labels", x, np.stack([yes, 1 - yes, (y > 1).astype(int)], 1), objective="binary:logistic")
     train(folder, "dart", x, yes, 12, objective="binary:logistic", booster="dart", rate_drop=0.4)
     train(folder, "dart-multi", x, of, objective="multi:softprob", num_class=3, booster="dart", rate_drop=0.4, normalize_type="forest")
