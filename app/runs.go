@@ -34,7 +34,7 @@ func (a *App) openRuns(ctx context.Context) (func(context.Context) error, error)
 	})
 	retrain.Define(e, retrain.Deps{
 		Lake: a.lake, Features: a.features, Ingests: a.ingester, Batches: batchRuns{e}, Registry: a.registry,
-		Releases: a.releases, Blobs: a.blobs, Trainer: a.trainer, Deployed: a.serve,
+		Releases: a.releases, Blobs: a.blobs, Trainer: a.trainer, Trained: a.trained, Deployed: a.serve,
 		Version: Version, Code: revision(ctx, a.ingester.Root),
 	})
 	if err := e.Launch(ctx); err != nil {

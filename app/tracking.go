@@ -2,9 +2,14 @@ package app
 
 import (
 	"context"
+	"encoding/json"
+	"strconv"
+	"strings"
 
+	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/flow/registry/tracked"
 	"github.com/leat-ai/leat/flow/registry/webhook"
+	"github.com/leat-ai/leat/flow/retrain"
 	"github.com/leat-ai/leat/flow/track"
 	"github.com/leat-ai/leat/guard/egress"
 	"github.com/leat-ai/leat/spec"
@@ -49,4 +54,31 @@ func (a *App) aliased(ctx context.Context, by string) {
 	if err := a.converge(ctx, by, spec.Plan{}); err != nil {
 		a.log.Warn("not all of the project could be brought about", "error", err)
 	}
+}
+
+// trained tracks what a pipeline trained as a run of the experiment that has
+// the pipeline's name, whether it passes its gates or not.
+func (a *App) trained(ctx context.Context, t retrain.Training) (string, error) {
+	now, lineage := a.clock.Now(), t.Candidate.Lineage
+	params := []track.Pair{{Key: "trainer", Value: lineage.Trainer}, {Key: "label", Value: lineage.Label}, {Key: "split", Value: lineage.Split},
+		{Key: "seed", Value: strconv.FormatInt(lineage.Seed, 10)}, {Key: "features", Value: strings.Join(lineage.Features, ", ")},
+		{Key: "rows", Value: strconv.FormatInt(lineage.Rows, 10)}}
+	for key, value := range lineage.Params {
+		params = append(params, track.Pair{Key: key, Value: strconv.FormatFloat(value, 'g', -1, 64)})
+	}
+	source, err := json.Marshal(struct {
+		Table    string `json:"table"`
+		Snapshot int64  `json:"snapshot"`
+	}{lineage.Table, lineage.Snapshot})
+	if err != nil {
+		return "", fault.Wrap(err, fault.Internal, "the table of a training")
+	}
+	return a.track.Record(ctx, track.Record{
+		ID: t.ID, Experiment: t.Pipeline, Name: t.ID, User: t.By, Start: now.Add(-t.Took).UnixMilli(), End: now.UnixMilli(), Status: track.Finished,
+		Params: params, Metrics: t.Candidate.Metrics,
+		Tags: []track.Pair{{Key: "mlflow.user", Value: t.By}, {Key: "mlflow.source.name", Value: t.Pipeline}, {Key: "mlflow.source.type", Value: "LEAT"},
+			{Key: "mlflow.source.git.commit", Value: lineage.Code}, {Key: "leat.model", Value: t.Candidate.Model}, {Key: "leat.run", Value: lineage.Run}},
+		Inputs: []track.Dataset{{Name: lineage.Table, Digest: strconv.FormatInt(lineage.Snapshot, 10), SourceType: "leat", Source: string(source),
+			Tags: []track.Pair{{Key: "mlflow.data.context", Value: "training"}}}},
+	})
 }

@@ -13,6 +13,7 @@ package retrain
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/flow/deploy"
@@ -51,11 +52,23 @@ type Deps struct {
 	// Trainer returns the trainer of a step: the built-in one of its name, or
 	// its command.
 	Trainer func(step spec.TrainStep) (train.Options, error)
+	// Trained is told of every candidate, and returns the id under which it is
+	// tracked, "" for none; nil: nobody is told. It may be told of one twice.
+	Trained func(ctx context.Context, t Training) (tracked string, err error)
 	// Deployed is told that an endpoint has a new release, and returns once it
 	// is served.
 	Deployed func(ctx context.Context, endpoint string) error
 	Version  string // of Leat
 	Code     string // revision of the project's repository
+}
+
+// Training is a training that ended in a candidate, whatever gates say of it.
+type Training struct {
+	ID        string // of the run, with the step when it is not the first training
+	Pipeline  string
+	By        string
+	Took      time.Duration
+	Candidate registry.NewVersion
 }
 
 // Input is what a run is pinned to.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/flow/deploy"
@@ -30,13 +32,29 @@ var errNoCandidate = fault.New(fault.Invalid, "there is no candidate yet").
 func (p *pipeline) train(i int, s *spec.TrainStep) (err error) {
 	p.model = s.Model
 	p.candidate, err = work.Step(p.run, p.name(i, "train "+s.Model), once, func(ctx context.Context, pr *work.Progress) (string, error) {
+		began := time.Now()
 		v, err := p.fit(ctx, s, pr)
+		if err != nil {
+			return "", err
+		}
+		if p.Trained != nil {
+			v.Notes.Run, err = p.Trained(ctx, Training{ID: p.trainingID(i), Pipeline: p.run.Name(), By: p.run.By(), Took: time.Since(began), Candidate: v})
+		}
 		if err != nil {
 			return "", err
 		}
 		return p.keep(ctx, v)
 	})
 	return err
+}
+
+// trainingID names the training of a step.
+func (p *pipeline) trainingID(i int) string {
+	first := slices.IndexFunc(p.in.Pipeline.Steps, func(s spec.Step) bool { return s.Train != nil })
+	if i == first {
+		return p.run.ID()
+	}
+	return fmt.Sprintf("%s-%d", p.run.ID(), i+1)
 }
 
 // keep stores a candidate under its content, until it is registered.
