@@ -41,7 +41,7 @@ type repository struct{ app *App }
 
 // Index lists every endpoint that is declared or live.
 func (r repository) Index(ctx context.Context) ([]oip.Model, error) {
-	declared, err := (project{r.app}).List(ctx)
+	declared, err := project(r).List(ctx)
 	if err != nil {
 		return nil, err
 	}

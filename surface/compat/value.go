@@ -33,7 +33,7 @@ const (
 	digits
 )
 
-// Float, Int, Uint, Bool and Text make Values. NaN is NULL.
+// Float is a number; NaN is NULL.
 func Float(v float64) Value {
 	if math.IsNaN(v) {
 		return Value{}
@@ -41,10 +41,10 @@ func Float(v float64) Value {
 	return Value{kind: float, f: v}
 }
 
-// Int is an integer; see Float.
+// Int is an integer.
 func Int(v int64) Value { return Value{kind: integer, i: v} }
 
-// Uint is an integer; see Float.
+// Uint is an integer that is not negative.
 func Uint(v uint64) Value {
 	if v > math.MaxInt64 {
 		return Value{kind: natural, f: float64(v)}
@@ -52,7 +52,7 @@ func Uint(v uint64) Value {
 	return Int(int64(v))
 }
 
-// Bool is true or false; see Float.
+// Bool is true or false.
 func Bool(v bool) Value {
 	if v {
 		return Value{kind: boolean, i: 1}
@@ -60,7 +60,7 @@ func Bool(v bool) Value {
 	return Value{kind: boolean}
 }
 
-// Text is a string; see Float.
+// Text is a string.
 func Text(v string) Value { return Value{kind: text, text: v} }
 
 // Cell is a cell of text of a column of a type; an empty one is NULL.

@@ -99,7 +99,6 @@ func (g *GRPC) options(c Config) ([]grpc.ServerOption, error) {
 		grpc.ConnectionTimeout(handshake),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleFor, Time: pingEach, Timeout: pingWithin}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingsAllowed, PermitWithoutStream: true}),
-		grpc.SharedWriteBuffer(true),
 		// A goroutine that is used again has the stack that the way of a request
 		// needs; to grow it each time would be a third of a call.
 		grpc.NumStreamWorkers(uint32(4 * runtime.GOMAXPROCS(0))),

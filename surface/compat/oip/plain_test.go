@@ -54,17 +54,17 @@ func FuzzPlainIsWhatAnyIs(f *testing.F) {
 		if !ok {
 			return
 		}
-		any, err := parseAny(body, blob)
+		whole, err := parseAny(body, blob)
 		if err != nil {
 			t.Fatalf("%q is taken, and by the other reader refused: %v", body, err)
 		}
-		any.inputs = any.inputs[:len(any.inputs):len(any.inputs)]
+		whole.inputs = whole.inputs[:len(whole.inputs):len(whole.inputs)]
 		for i := range fast.inputs { // lengths are told apart earlier here
 			if c, ok := fast.inputs[i].content.(plainContent); ok && len(c.values) != shaped(fast.inputs[i].shape) {
 				return
 			}
 		}
-		if got, want := said(fast), said(any); got != want {
+		if got, want := said(fast), said(whole); got != want {
 			t.Errorf("%q reads as\n%s, to the other reader as\n%s", body, got, want)
 		}
 	})
