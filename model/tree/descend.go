@@ -179,21 +179,39 @@ func (c *compiled) look(values []float64, columns [][]float64, row int) {
 // sumRow computes the sums of one row. values has room for c.values.
 func (c *compiled) sumRow(values []float64, columns, sums [][]float64, row int) {
 	c.look(values, columns, row)
+	switch {
+	case len(sums) > 1:
+		c.sumOutputs(values, sums, row)
+	case c.single:
+		sums[0][row] = float64(sumOne[float32](c, values))
+	default:
+		sums[0][row] = sumOne[float64](c, values)
+	}
+}
+
+// sumOne returns the sum of an ensemble that has only one, kept in a register.
+func sumOne[F number](c *compiled, values []float64) F {
+	sum, nodes := F(c.start[0]), c.nodes
+	for i := range c.descents {
+		d := &c.descents[i]
+		leaves := c.walk(d, values)
+		for _, leaf := range leaves[:d.count] {
+			sum += F(nodes[leaf].at)
+		}
+	}
+	return sum
+}
+
+func (c *compiled) sumOutputs(values []float64, sums [][]float64, row int) {
 	for k := range sums {
 		sums[k][row] = c.start[k]
 	}
 	for i := range c.descents {
 		d := &c.descents[i]
 		leaves := c.walk(d, values)
-		if c.single {
-			for k, leaf := range leaves[:d.count] {
-				sum := &sums[d.outputs[k]][row]
-				*sum = float64(float32(*sum) + float32(c.nodes[leaf].at))
-			}
-			continue
-		}
 		for k, leaf := range leaves[:d.count] {
-			sums[d.outputs[k]][row] += c.nodes[leaf].at
+			sum := &sums[d.outputs[k]][row]
+			*sum = c.round(*sum + c.nodes[leaf].at)
 		}
 	}
 }
