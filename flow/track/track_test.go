@@ -310,3 +310,52 @@ func TestTextThatCannotBeKept(t *testing.T) {
 		}
 	})
 }
+
+// A run that is recorded twice is there once.
+func TestRecordIsThereOnce(t *testing.T) {
+	inBoth(t, func(t *testing.T, replica func() *track.Track) {
+		ctx, replicas := t.Context(), []*track.Track{replica(), replica()}
+		rec := track.Record{ID: "a/pipeline:1", Experiment: "learn", Name: "first", Start: 1, End: 2, Status: track.Finished,
+			Params: []track.Pair{{Key: "depth", Value: "8"}, {Key: "not\na key", Value: "x"}}, Metrics: map[string]float64{"auc": 0.5, "": 1},
+			Inputs: []track.Dataset{{Name: "table", Digest: "1"}}}
+		var wg sync.WaitGroup
+		ids := make([]string, 6)
+		for i := range ids {
+			wg.Go(func() {
+				var err error
+				if ids[i], err = replicas[i%2].Record(ctx, rec); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if slices.ContainsFunc(ids, func(id string) bool { return id != "a-pipeline-1" }) {
+			t.Errorf("the ids are %q", ids)
+		}
+		x := must[track.Experiment](t)(replicas[0].Experiments.ByName(ctx, "learn"))
+		runs, _, err := replicas[1].Runs.Search(ctx, track.RunSearch{Experiments: []int64{x.ID}, Page: track.Page{Size: 10}})
+		if err != nil || len(runs) != 1 || len(runs[0].Params) != 1 || len(runs[0].Metrics) != 1 || len(runs[0].Datasets) != 1 {
+			t.Errorf("%+v, %v", runs, err)
+		}
+	})
+}
+
+// What a run holds is bounded, because it is written as a whole.
+func TestRunIsBounded(t *testing.T) {
+	inBoth(t, func(t *testing.T, replica func() *track.Track) {
+		tr, ctx := replica(), t.Context()
+		r := must[track.Run](t)(tr.Runs.Create(ctx, track.NewRun{}))
+		batch := func(i int) (b track.Batch) {
+			for k := range track.MaxPairs {
+				b.Tags = append(b.Tags, track.Pair{Key: fmt.Sprint("t", i, ".", k)})
+			}
+			return b
+		}
+		full := track.MaxPairsKept / track.MaxPairs
+		check(t, tr.Fill(ctx, r.ID, track.MaxPairsKept-1)) // the name is one
+		if err := tr.Runs.Log(ctx, r.ID, batch(full)); !fault.Is(err, fault.Invalid) {
+			t.Errorf("over the bound: %v", err)
+		}
+		check(t, tr.Runs.SetTag(ctx, r.ID, "t0", "changed"))
+	})
+}
