@@ -182,13 +182,26 @@ func (d *declarations) standsIn(ctx context.Context, m remote.Manifest) error {
 }
 
 func (d *declarations) process(ctx context.Context, m *spec.Model) (map[string][]byte, model.Signature, error) {
-	p := m.Process
 	if err := d.app.programs(); err != nil {
 		return nil, model.Signature{}, err
 	}
-	files, function, err := d.app.programFiles(p)
+	manifest, files, err := d.app.program(m)
 	if err != nil {
 		return nil, model.Signature{}, err
+	}
+	packed, known, err := d.app.unchanged(ctx, m.Name, manifest, files)
+	if err == nil {
+		return packed, known, nil // its program need not start to say so
+	}
+	return process.Pack(ctx, d.app.runtimes.Process(), manifest, files)
+}
+
+// program is what a resource says of a program, with the files of its folder.
+func (a *App) program(m *spec.Model) (process.Manifest, map[string][]byte, error) {
+	p := m.Process
+	files, function, err := a.programFiles(p)
+	if err != nil {
+		return process.Manifest{}, nil, err
 	}
 	manifest := process.Manifest{
 		Command: p.Command, Transport: p.Transport, Workers: p.Workers, Threads: p.Threads, Timeout: p.Timeout, Start: p.Start,
@@ -200,17 +213,24 @@ func (d *declarations) process(ctx context.Context, m *spec.Model) (map[string][
 			manifest.Python.Kind, manifest.Python.File = process.Function, function
 		}
 		if strings.Contains(p.Python, "/") && !filepath.IsAbs(p.Python) {
-			manifest.Python.Interpreter = filepath.Join(d.app.ingester.Root, filepath.FromSlash(p.Python))
+			manifest.Python.Interpreter = filepath.Join(a.ingester.Root, filepath.FromSlash(p.Python))
 		}
 	}
-	last, err := d.app.registry.Version(ctx, m.Name, "latest")
-	if err == nil && last.Manifest.Format == process.FormatName {
-		packed, signature, err := process.Repack(manifest, last.Manifest.Signature, files)
-		if err == nil && sameFiles(packed, last.Manifest.Files) {
-			return packed, signature, nil // nothing changed: its program need not start to say so
-		}
+	return manifest, files, nil
+}
+
+// unchanged returns the artifact of a program whose latest version has the
+// very same content; a Conflict fault where it has not.
+func (a *App) unchanged(ctx context.Context, name string, m process.Manifest, files map[string][]byte) (map[string][]byte, model.Signature, error) {
+	last, err := a.registry.Version(ctx, name, "latest")
+	if err != nil {
+		return nil, model.Signature{}, err
 	}
-	return process.Pack(ctx, d.app.runtimes.Process(), manifest, files)
+	packed, signature, err := process.Repack(m, last.Manifest.Signature, files)
+	if err == nil && (last.Manifest.Format != process.FormatName || !sameFiles(packed, last.Manifest.Files)) {
+		err = fault.New(fault.Conflict, "the program has changed")
+	}
+	return packed, signature, err
 }
 
 // sameFiles tells whether files are those of a version.

@@ -160,6 +160,10 @@ func declaredAgain(t *testing.T, a *App, dir string) {
 	if err := os.WriteFile(filepath.Join(dir, "models/local.py"), []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	plan, err := a.Client().Plan(t.Context(), project)
+	if err != nil || !plan.Empty() || len(plan.Notes) != 3 || plan.Notes[0] != "a version of model local will be registered as champion" {
+		t.Errorf("the plan is %+v, %v", plan, err)
+	}
 	again, err = a.Client().Apply(t.Context(), project)
 	if err != nil {
 		t.Fatal(err, fault.HintOf(err))

@@ -42,7 +42,12 @@ func (p project) Plan(ctx context.Context, files map[string]string) (spec.Plan, 
 	if err != nil {
 		return spec.Plan{}, err
 	}
-	return p.app.resources.Plan(ctx, p.app.config.Env, list)
+	plan, err := p.app.resources.Plan(ctx, p.app.config.Env, list)
+	if err != nil {
+		return plan, err
+	}
+	plan.Notes = p.app.foresee(ctx, list, plan)
+	return plan, nil
 }
 
 func (p project) Apply(ctx context.Context, files map[string]string, by string) (resources.Applied, error) {

@@ -24,6 +24,9 @@ const (
 // to it), then deletions in the opposite order.
 type Plan struct {
 	Changes []Change `json:"changes"`
+	// Notes say what else an apply would do, a sentence each: the versions of
+	// declared models that it would register.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Change is what a plan does to one resource.

@@ -109,10 +109,11 @@ func (c *commands) planCommand() *cobra.Command {
 }
 
 func planText(p spec.Plan) string {
-	if p.Empty() {
-		return "nothing to change\n"
+	text := p.String()
+	for _, note := range p.Notes {
+		text += note + "\n"
 	}
-	return p.String()
+	return text
 }
 
 func (c *commands) applyCommand() *cobra.Command {
