@@ -19,8 +19,8 @@ const (
 	// more when trees are large: a block goes through all splits, one more row
 	// for every splitsPerRow, a row only along its path. From mostSlice rows on
 	// it is faster always.
-	leastSlice   = 7
-	splitsPerRow = 50
+	leastSlice   = 9
+	splitsPerRow = 128
 	mostSlice    = 48
 )
 
