@@ -315,7 +315,7 @@ func search(t *testing.T, w world) {
 		found, more, err := w.SearchVersions(ctx, s)
 		must(t, err)
 		for _, e := range found {
-			if e.Version.Number != e.Head.Number || e.Version.Model != e.Head.Model {
+			if e.Number != e.Head.Number || e.Model != e.Head.Model {
 				t.Errorf("the head is of another version: %+v", e)
 			}
 			tags = append(tags, e.Head.Tags["i"])
