@@ -182,7 +182,7 @@ func buildMod(n *node) (kernel, error) {
 
 // variadic builds an operator that joins any number of tensors, two by two.
 func variadic(f run2[float32, float32], d run2[float64, float64], i run2[int64, int64], mean bool) func(*node) (kernel, error) {
-	return func(n *node) (kernel, error) {
+	return func(*node) (kernel, error) {
 		return func(r *run, in, out []*Tensor) error {
 			sum := in[0]
 			var halves [2]Tensor // a result is not computed over its own input

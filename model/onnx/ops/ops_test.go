@@ -87,7 +87,7 @@ func difference(want, got onnxtest.Answer) string {
 			return fmt.Sprintf("output %d is %s%d (%d), not %s%d (%d)", i, g.Type, g.Dims, len(g.Values), w.Type, w.Dims, len(w.Values))
 		}
 		for k := range w.Values {
-			if !close(w.Type, w.Values[k], g.Values[k]) {
+			if !alike(w.Type, w.Values[k], g.Values[k]) {
 				return fmt.Sprintf("element %d of output %d is %s, not %s", k, i, g.Values[k], w.Values[k])
 			}
 		}
@@ -95,7 +95,7 @@ func difference(want, got onnxtest.Answer) string {
 	return ""
 }
 
-func close(typ, want, got string) bool {
+func alike(typ, want, got string) bool {
 	if want == got {
 		return true
 	}

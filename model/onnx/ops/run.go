@@ -29,7 +29,6 @@ type run struct {
 	out     []*Tensor
 	spare   Tensor // of the present kernel
 	aside   Tensor
-	spares  [2][]float32
 	turns   [2]Tensor
 	indices []int
 	space   []int64

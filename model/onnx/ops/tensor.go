@@ -58,21 +58,6 @@ func values[T element](t *Tensor) *[]T {
 	return any(&t.B).(*[]T)
 }
 
-// memory returns the slice that t owns for elements of T.
-func memory[T element](t *Tensor) *[]T {
-	switch any((*T)(nil)).(type) {
-	case *float32:
-		return any(&t.own.f).(*[]T)
-	case *float64:
-		return any(&t.own.d).(*[]T)
-	case *int64:
-		return any(&t.own.i).(*[]T)
-	case *string:
-		return any(&t.own.s).(*[]T)
-	}
-	return any(&t.own.b).(*[]T)
-}
-
 // kind is what a type is in memory.
 type kind uint8
 
@@ -161,9 +146,8 @@ func (t *Tensor) clone() *Tensor {
 	return c
 }
 
-// Reshape gives t memory for n rows of its own, of a type and the dimensions
-// behind the first, and nothing else; its elements are what they were. It is
-// for the inputs of a Program.
+// Reshape gives t memory of its own for elements of a type, in a shape; what
+// they are is left open. It is for whoever makes the inputs of a Program.
 func (t *Tensor) Reshape(typ proto.Type, dims ...int) {
 	t.Type, t.Maps = typ, nil
 	t.Dims = append(t.Dims[:0], dims...)
@@ -216,7 +200,7 @@ func Constant(c *proto.Tensor) (*Tensor, error) {
 	return t, nil
 }
 
-// numbersOf reads any tensor of numbers or bools as float32.
+// floatsOf reads any tensor of numbers or bools as float32.
 func (r *run) floatsOf(t *Tensor) ([]float32, error) {
 	if kindOf(t.Type) == floats {
 		return t.F, nil

@@ -145,10 +145,10 @@ func (c *treeClassifier) run(r *run, in, out []*Tensor) error {
 		for k := range scores {
 			scores[k] = float32(c.round(sums[k][row] + base[k]))
 		}
-		switch {
-		case c.only == 0:
+		switch c.only {
+		case 0:
 			c.label(out[0], row, c.two(scores, scores[0]))
-		case c.only == 1:
+		case 1:
 			c.label(out[0], row, c.half(scores[1]))
 			c.post.apply(scores)
 		default:

@@ -170,7 +170,7 @@ func (Runtime) Open(ctx context.Context, file []byte, m *proto.Model) (graph.Eng
 	if err != nil {
 		return nil, err
 	}
-	defer options.Destroy()
+	defer func() { _ = options.Destroy() }() // the session has its own copy
 	s := &session{turns: e.turns}
 	var inputs []string
 	for _, v := range m.Graph.Inputs {
@@ -201,7 +201,7 @@ func settings() (*onnxruntime.SessionOptions, error) {
 		func() error { return options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0") },
 	} {
 		if err := set(); err != nil {
-			options.Destroy()
+			_ = options.Destroy() // what is wrong is told
 			return nil, broken(err, "takes no settings")
 		}
 	}

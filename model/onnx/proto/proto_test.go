@@ -267,7 +267,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(small().Bytes())
 	f.Add(with(integer(integer(nil, 1, 3), 2, 7)))
 	f.Add(rebuild(small().Bytes(), func(g []byte) []byte { return append(g, many(9)...) }))
-	f.Fuzz(func(t *testing.T, file []byte) {
+	f.Fuzz(func(_ *testing.T, file []byte) {
 		m, err := proto.Read(file)
 		if err != nil {
 			return
