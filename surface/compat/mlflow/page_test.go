@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"math"
 	"reflect"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
@@ -64,4 +66,20 @@ func TestPageByHand(t *testing.T) {
 func canonical(v any) string {
 	text, _ := json.Marshal(v)
 	return string(text)
+}
+
+// A text that is taken as it is reads as itself, and only what has to be
+// escaped is not.
+func TestPlainTextReadsAsItself(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := string(rapid.SliceOfN(rapid.OneOf(rapid.ByteRange('a', 'z'), rapid.Byte(), rapid.SampledFrom([]byte("\"\\\x1f \x7f\x80\xc3\xa9"))), 0, 30).Draw(t, "s"))
+		odd := strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' })
+		if got := plain(s); got != (!odd && utf8.ValidString(s)) {
+			t.Fatalf("%q: %v", s, got)
+		}
+		var back string
+		if plain(s) && (json.Unmarshal([]byte(`"`+s+`"`), &back) != nil || back != s) {
+			t.Fatalf("%q reads as %q", s, back)
+		}
+	})
 }

@@ -45,6 +45,7 @@ func appendRun(b []byte, r *track.Run) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
+		m.Run = "" // it is the run's own
 		b = appendMetric(b, m)
 	}
 	b = appendPairs(append(b, `],"params":`...), r.Params)
@@ -131,11 +132,20 @@ func appendText(b []byte, s string) []byte {
 	return append(append(append(b, '"'), s...), '"')
 }
 
-// plain tells whether a text stands in JSON as it is.
+// plain tells whether a text stands in JSON as it is. It looks at eight bytes
+// at a time: most of a page is text.
 func plain(s string) bool {
-	ascii := true
-	for i := range len(s) {
-		switch c := s[i]; {
+	ascii, at := true, 0
+	for ; at+8 <= len(s); at += 8 {
+		word := uint64(s[at]) | uint64(s[at+1])<<8 | uint64(s[at+2])<<16 | uint64(s[at+3])<<24 |
+			uint64(s[at+4])<<32 | uint64(s[at+5])<<40 | uint64(s[at+6])<<48 | uint64(s[at+7])<<56
+		if escapes(word) {
+			return false
+		}
+		ascii = ascii && word&highs == 0
+	}
+	for ; at < len(s); at++ {
+		switch c := s[at]; {
 		case c < ' ', c == '"', c == '\\':
 			return false
 		case c >= utf8.RuneSelf:
@@ -143,4 +153,17 @@ func plain(s string) bool {
 		}
 	}
 	return ascii || utf8.ValidString(s)
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// escapes tells whether one of eight bytes may not stand in a JSON string: a
+// control character, a quote or a backslash. A byte is below n when taking n
+// away borrows into its high bit.
+func escapes(word uint64) bool {
+	quote, slash := word^ones*'"', word^ones*'\\'
+	return ((word-ones*' ')&^word|(quote-ones)&^quote|(slash-ones)&^slash)&highs != 0
 }

@@ -149,7 +149,11 @@ type datasetOfWire struct {
 }
 
 func messageOfRun(r *track.Run) runMessage {
-	return runMessage{infoOfRun(r), runData{messagesOfMetrics(r.Metrics), tagsOfPairs(r.Params), tagsOfPairs(r.Tags)}, inputsOf(r), outputsOf(r)}
+	metrics := messagesOfMetrics(r.Metrics)
+	for i := range metrics {
+		metrics[i].Run = "" // it is the run's own
+	}
+	return runMessage{infoOfRun(r), runData{metrics, tagsOfPairs(r.Params), tagsOfPairs(r.Tags)}, inputsOf(r), outputsOf(r)}
 }
 
 func inputsOf(r *track.Run) (in runInputs) {
