@@ -20,7 +20,8 @@ func variables() map[string]string {
 		"LEAT_CATALOG":                "URL of the catalog database, such as `postgres://…`; a SQLite file in the home when absent",
 		"LEAT_BLOBS":                  "URL of the bucket for models and reports, `s3://…` or `azblob://…`; a folder in the home when absent",
 		"LEAT_LAKE":                   "URL of where the tables' files are, `s3://…` or `azblob://…`; a folder in the home when absent",
-		"LEAT_EGRESS_ALLOW":           "hosts and networks that are not public and that sources may be read from, such as `files.internal,.corp.example,10.20.0.0/16`; none when absent",
+		"LEAT_WORKER_PYTHON":          "interpreter of Python models that name none; `python3` when absent",
+		"LEAT_EGRESS_ALLOW":           "hosts and networks that are not public and that sources may be read from and models asked at, such as `files.internal,.corp.example,10.20.0.0/16`; none when absent",
 		"OTEL_EXPORTER_OTLP_ENDPOINT": "default of `leat up --otlp`",
 		"TERM":                        "`dumb` turns progress bars into lines",
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/model"
+	"github.com/leat-ai/leat/model/batching"
 )
 
 // part is a model of a composition.
@@ -21,7 +22,11 @@ type part struct {
 	reads model.Signature
 }
 
-func newPart(p Part, m model.Model) *part { return &part{Part: p, model: m, reads: m.Signature()} }
+// newPart makes a part; small calls of those that gain from it go together
+// here, too, where the decision path does not see them.
+func newPart(p Part, m model.Model) *part {
+	return &part{Part: p, model: batching.Wrap(m), reads: m.Signature()}
+}
 
 // answer is what rows came to: as many rows as were asked, NULL where errs has
 // an error.
