@@ -180,7 +180,7 @@ func printVersion(w io.Writer, v registry.Version) {
 	}
 	add("came from", l.Source)
 	for _, name := range slices.Sorted(maps.Keys(l.Notes)) {
-		add(strings.ReplaceAll(name, "_", " "), l.Notes[name])
+		add(noteName(name), l.Notes[name])
 	}
 	add("features", strings.Join(l.Features, " "))
 	add("label", l.Label)
@@ -270,3 +270,11 @@ func (c *commands) showAliases(m api.ModelDetail) error {
 }
 
 func sortedNames(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
+
+// noteName is the name of a note for people; that of a file stays as it is.
+func noteName(name string) string {
+	if strings.HasPrefix(name, "sha256 of ") {
+		return name
+	}
+	return strings.ReplaceAll(name, "_", " ")
+}
