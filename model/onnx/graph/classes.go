@@ -117,29 +117,40 @@ func repeated(classes []string) bool {
 	return false
 }
 
+// ancestry finds where values of a graph come from.
+type ancestry struct {
+	makers    map[string]*proto.Node
+	constants map[string]*proto.Tensor
+}
+
+func initializers(g *proto.Graph) map[string]*proto.Tensor {
+	constants := make(map[string]*proto.Tensor, len(g.Initializers))
+	for i := range g.Initializers {
+		constants[g.Initializers[i].Name] = &g.Initializers[i]
+	}
+	return constants
+}
+
 // trace looks for the labels of n classes where an output comes from: those of
 // a classifier, or a constant that a place is looked up in. What renames
 // labels on the way ends the search.
 func trace(g *proto.Graph, name string, n int) []string {
-	makers := map[string]*proto.Node{}
+	a := ancestry{makers: map[string]*proto.Node{}, constants: initializers(g)}
 	for i := range g.Nodes {
 		for _, out := range g.Nodes[i].Outputs {
-			makers[out] = &g.Nodes[i]
+			a.makers[out] = &g.Nodes[i]
 		}
 	}
 	waiting, seen := []string{name}, map[string]bool{}
 	for len(waiting) > 0 {
-		node := makers[waiting[0]]
+		node := a.makers[waiting[0]]
 		waiting = waiting[1:]
 		if node == nil || seen[node.Outputs[0]] {
 			continue
 		}
 		seen[node.Outputs[0]] = true
-		if found := classesOf(g, makers, node); found != nil {
-			if found.Len() == n {
-				return labels(found)
-			}
-			return nil
+		if found := a.classes(node, n); found != nil {
+			return labels(found)
 		}
 		if node.Op == "LabelEncoder" || node.Op == "CategoryMapper" {
 			return nil
@@ -149,48 +160,36 @@ func trace(g *proto.Graph, name string, n int) []string {
 	return nil
 }
 
-// classesOf returns the labels that a node gives, nil for other nodes.
-func classesOf(g *proto.Graph, makers map[string]*proto.Node, n *proto.Node) *ops.Tensor {
-	if found := ops.Labels(n); found != nil {
-		return found
+// classes returns the n labels that a node gives, nil for other nodes.
+func (a *ancestry) classes(node *proto.Node, n int) *ops.Tensor {
+	found := ops.Labels(node)
+	if found == nil && (node.Op == "ArrayFeatureExtractor" || node.Op == "Gather") && len(node.Inputs) > 0 {
+		found = a.constant(node.Inputs[0], n)
 	}
-	if n.Op != "ArrayFeatureExtractor" && n.Op != "Gather" || len(n.Inputs) == 0 {
+	if found == nil || found.Len() != n {
 		return nil
 	}
-	c := constant(g, makers, n.Inputs[0])
-	if c == nil || c.S == nil && c.I == nil {
-		return nil
-	}
-	return c
+	return found
 }
 
-// constant returns the value of an initializer or a constant node.
-func constant(g *proto.Graph, makers map[string]*proto.Node, name string) *ops.Tensor {
-	for i := range g.Initializers {
-		if g.Initializers[i].Name == name {
-			t, _ := ops.Constant(&g.Initializers[i]) // of a type that is no label: nil
-			return t
-		}
+// constant returns the value of an initializer or of a constant node that has
+// n labels, nil for others.
+func (a *ancestry) constant(name string, n int) *ops.Tensor {
+	if node := a.makers[name]; node != nil && node.Op == "Identity" && len(node.Inputs) == 1 {
+		name = node.Inputs[0]
 	}
-	n := makers[name]
-	if n == nil || n.Op != "Constant" && n.Op != "Identity" {
-		return nil
-	}
-	if n.Op == "Identity" && len(n.Inputs) == 1 {
-		for i := range g.Initializers {
-			if g.Initializers[i].Name == n.Inputs[0] {
-				t, _ := ops.Constant(&g.Initializers[i])
-				return t
+	c := a.constants[name]
+	if node := a.makers[name]; node != nil && node.Op == "Constant" {
+		for i := range node.Attributes {
+			if at := &node.Attributes[i]; at.Name == "value" && at.Type == proto.OneTensor {
+				value := at.Tensor()
+				c = &value
 			}
 		}
+	}
+	if c == nil || c.Len() != n || c.Type != proto.String && c.Type != proto.Int64 && c.Type != proto.Int32 {
 		return nil
 	}
-	for i := range n.Attributes {
-		if a := &n.Attributes[i]; a.Name == "value" && a.Type == proto.OneTensor {
-			c := a.Tensor()
-			t, _ := ops.Constant(&c)
-			return t
-		}
-	}
-	return nil
+	t, _ := ops.Constant(c)
+	return t
 }

@@ -179,10 +179,10 @@ func width(p *proto.Model, name string, named int) int64 {
 	if len(p.Graph.Inputs) > 1 {
 		return 1
 	}
-	known := int64(0)
+	known, constants := int64(0), initializers(&p.Graph)
 	for i := range p.Graph.Nodes {
 		if n := &p.Graph.Nodes[i]; slices.Contains(n.Inputs, name) {
-			known = max(known, int64(ops.Columns(n, &p.Graph)))
+			known = max(known, int64(ops.Columns(n, constants)))
 		}
 	}
 	return known

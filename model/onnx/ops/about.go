@@ -22,8 +22,8 @@ func Labels(n *proto.Node) *Tensor {
 }
 
 // Columns returns how many columns a node needs its first input to have, as
-// far as its settings tell; 0 is not known.
-func Columns(n *proto.Node, g *proto.Graph) int {
+// far as its settings and the constants of its graph tell; 0 is not known.
+func Columns(n *proto.Node, constants map[string]*proto.Tensor) int {
 	b := &node{Node: n}
 	switch n.Op {
 	case "Scaler":
@@ -51,24 +51,23 @@ func Columns(n *proto.Node, g *proto.Graph) int {
 			return int(min(slices.Max(features)+1, maxFeatures))
 		}
 	case "Gemm", "MatMul", "Sub", "Add", "Mul", "Div":
-		return matrixColumns(n, b, g)
+		return matrixColumns(n, b, constants)
 	}
 	return 0
 }
 
 // matrixColumns looks at the constant that an input is joined with.
-func matrixColumns(n *proto.Node, b *node, g *proto.Graph) int {
-	for i := range g.Initializers {
-		t := &g.Initializers[i]
-		if len(n.Inputs) < 2 || t.Name != n.Inputs[1] || len(t.Dims) == 0 {
-			continue
-		}
-		switch {
-		case n.Op == "MatMul" && len(t.Dims) == 2, n.Op == "Gemm" && len(t.Dims) == 2 && b.int("transB", 0) == 0:
-			return int(t.Dims[0])
-		case n.Op != "MatMul":
-			return int(t.Dims[len(t.Dims)-1])
-		}
+func matrixColumns(n *proto.Node, b *node, constants map[string]*proto.Tensor) int {
+	if len(n.Inputs) < 2 {
+		return 0
+	}
+	t := constants[n.Inputs[1]]
+	switch {
+	case t == nil || len(t.Dims) == 0:
+	case n.Op == "MatMul" && len(t.Dims) == 2, n.Op == "Gemm" && len(t.Dims) == 2 && b.int("transB", 0) == 0:
+		return int(t.Dims[0])
+	case n.Op != "MatMul":
+		return int(t.Dims[len(t.Dims)-1])
 	}
 	return 0
 }

@@ -16,6 +16,7 @@ package ops
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -66,16 +67,25 @@ func Missing(m *proto.Model) []string {
 // is an Unsupported fault; a node that can never work is an Invalid one.
 func Compile(ctx context.Context, m *proto.Model) (*Program, error) {
 	if missing := Missing(m); len(missing) > 0 {
-		return nil, fault.New(fault.Unsupported, "the graph has operators that Leat does not execute itself: %s", strings.Join(missing, ", "))
+		return nil, fault.New(fault.Unsupported, "the graph has operators that Leat does not execute itself: %s", some(missing))
 	}
 	if len(m.Functions) > 0 {
-		return nil, fault.New(fault.Unsupported, "the graph defines functions of its own: %s", strings.Join(m.Functions, ", "))
+		return nil, fault.New(fault.Unsupported, "the graph defines functions of its own: %s", some(m.Functions))
 	}
 	c := &compiler{model: m, slots: map[string]int{}, program: &Program{}}
 	if err := c.compile(ctx); err != nil {
 		return nil, err
 	}
 	return c.program, nil
+}
+
+// some joins names, as many as a message can bear.
+func some(names []string) string {
+	const most = 12
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
 }
 
 // compiler builds a program.

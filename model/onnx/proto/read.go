@@ -13,6 +13,7 @@ import (
 const (
 	maxDepth = 8       // of graphs within nodes of graphs
 	maxDims  = 16      // of a shape
+	maxSets  = 64      // of operators that are imported
 	slack    = 1 << 20 // bytes of memory that the smallest file may take
 )
 
@@ -126,8 +127,8 @@ func (r *reader) opset(m *Model, body []byte) error {
 		}
 		return nil
 	})
-	if err == nil {
-		err = r.take(48)
+	if err == nil && len(m.Opsets) == maxSets {
+		err = invalid("the file imports more than %d sets of operators", maxSets)
 	}
 	m.Opsets = append(m.Opsets, o)
 	return err
