@@ -45,6 +45,7 @@ type GRPC struct {
 	open     map[string]bool // full names of methods that need no key
 	streams  map[string]bool // full names of methods that go on
 	listener net.Listener
+	reading  time.Duration // that a message may take to arrive
 	calls    [codes.Unauthenticated + 1]telemetry.BoundCounter
 	working  atomic.Int64 // calls and messages of streams that are worked on
 	taken    chan struct{}
@@ -75,7 +76,7 @@ func NewGRPC(s *Server, listen string) (*GRPC, error) {
 	}
 	g := &GRPC{
 		server: s, listen: listen, open: map[string]bool{}, streams: map[string]bool{},
-		health: health.NewServer(), taken: make(chan struct{}, c.Connections), done: make(chan struct{}),
+		health: health.NewServer(), reading: reading, taken: make(chan struct{}, c.Connections), done: make(chan struct{}),
 	}
 	counter := s.tel.Counter("leat_grpc_requests_total", "Calls by the name of their status.", "code")
 	for code := range g.calls {
@@ -163,16 +164,44 @@ func (g *GRPC) Methods() map[string]bool {
 	return methods
 }
 
-type endKey struct{}
+// arrival is the context of a call whose message has a time to arrive. How long
+// the call then takes is not for it to say, as a deadline would.
+type arrival struct {
+	context.Context
+	timer *time.Timer
+	late  atomic.Bool
+	end   context.CancelFunc
+}
 
-// arrived bounds the time of a call that is no stream, so that its message
-// cannot arrive for ever. call ends what it begins.
+// Err is that of a deadline when the message was late: the library tells it to
+// the caller.
+func (a *arrival) Err() error {
+	if a.late.Load() {
+		return context.DeadlineExceeded
+	}
+	return a.Context.Err()
+}
+
+type arrivalKey struct{}
+
+// arrived is told of each call before anything else. One that is no stream has
+// its message within a time; call ends what is begun here.
 func (g *GRPC) arrived(ctx context.Context, info *tap.Info) (context.Context, error) {
 	if g.streams[info.FullMethodName] {
 		return ctx, nil
 	}
-	ctx, end := context.WithTimeout(ctx, reading)
-	return context.WithValue(ctx, endKey{}, end), nil
+	a := &arrival{}
+	a.Context, a.end = context.WithCancel(ctx)
+	a.timer = time.AfterFunc(g.reading, func() { a.late.Store(true); a.end() })
+	return context.WithValue(a, arrivalKey{}, a), nil
+}
+
+// close ends the wait for a message.
+func (a *arrival) close() {
+	if a != nil {
+		a.timer.Stop()
+		a.end()
+	}
 }
 
 // guarded is a method behind what every call passes. The library has a place
@@ -184,9 +213,8 @@ func (g *GRPC) guarded(method string, next grpc.StreamHandler) grpc.StreamHandle
 
 func (g *GRPC) call(method string, impl any, s grpc.ServerStream, next grpc.StreamHandler) (err error) {
 	ctx := s.Context()
-	if end, ok := ctx.Value(endKey{}).(context.CancelFunc); ok {
-		defer end()
-	}
+	wait, _ := ctx.Value(arrivalKey{}).(*arrival)
+	defer wait.close()
 	ctx, traced := g.traced(ctx, method)
 	defer func() {
 		if p := recover(); p != nil {
@@ -210,7 +238,7 @@ func (g *GRPC) call(method string, impl any, s grpc.ServerStream, next grpc.Stre
 	if err != nil {
 		return err
 	}
-	w := &working{ServerStream: s, ctx: identity.With(ctx, p), of: &g.working}
+	w := &working{ServerStream: s, ctx: identity.With(ctx, p), of: &g.working, wait: wait}
 	defer w.rest()
 	return next(impl, w)
 }
@@ -255,6 +283,7 @@ type working struct {
 	ctx  context.Context //nolint:containedctx // the library's interface asks for it
 	of   *atomic.Int64
 	busy bool
+	wait *arrival // nil for a stream
 }
 
 // Context carries the principal.
@@ -267,6 +296,9 @@ func (w *working) RecvMsg(m any) error {
 	if err == nil {
 		w.busy = true
 		w.of.Add(1)
+		if w.wait != nil {
+			w.wait.timer.Stop()
+		}
 	}
 	return err
 }
