@@ -49,7 +49,6 @@ func spawn(ctx context.Context, m Manifest, home folder) (*child, error) {
 		_ = cmd.Wait() // how it ended is in ProcessState
 		killGroup(c.pid)
 		close(c.gone)
-		l.expire() // what it left behind may hold its end of the pipe
 		_ = os.RemoveAll(work)
 	}()
 	if failed == nil {
@@ -60,7 +59,17 @@ func spawn(ctx context.Context, m Manifest, home folder) (*child, error) {
 		<-c.gone
 		return nil, fault.New(fault.KindOf(failed), "the model's worker did not start (%s)", c.status()).Because(failed).Hint("%s", c.lastWords())
 	}
+	go c.expire()
 	return c, nil
+}
+
+// expire lets a read end soon after the process has: what it left behind may
+// hold its end of the pipe.
+func (c *child) expire() {
+	<-c.gone
+	if out, ok := c.out.(interface{ SetReadDeadline(time.Time) error }); ok {
+		_ = out.SetReadDeadline(time.Now().Add(time.Second)) // it may be closed already
+	}
 }
 
 func cannotRun(m Manifest, program string, err error) error {
@@ -77,7 +86,6 @@ type link struct {
 	theirs   []*os.File // the worker's ends, closed here once it runs
 	in, out  *os.File
 	listener *net.UnixListener
-	conn     *net.UnixConn
 	taken    bool // by ends
 }
 
@@ -125,19 +133,8 @@ func (l *link) ends(ctx context.Context, c *child) (io.WriteCloser, io.ReadClose
 	if err != nil {
 		return nil, nil, fault.New(fault.Timeout, "it did not connect to its socket")
 	}
-	l.conn, l.taken = conn, true
+	l.taken = true
 	return conn, conn, nil
-}
-
-// expire lets a read end that waits for a process that is gone.
-func (l *link) expire() {
-	soon := time.Now().Add(time.Second)
-	if l.out != nil {
-		_ = l.out.SetReadDeadline(soon) // it may be closed already
-	}
-	if l.conn != nil {
-		_ = l.conn.SetReadDeadline(soon)
-	}
 }
 
 // close closes what only the start needs, and what nobody took.

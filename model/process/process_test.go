@@ -261,7 +261,9 @@ func TestStartsThatFailAreExplained(t *testing.T) {
 		"exits": "exit status 3", "prints": "no frame", "silent": "not ready in time", "huge": "a frame has", "future": "protocol 2",
 	} {
 		m := fake(t, how)
-		m.Start = spec.Duration(2 * time.Second)
+		if how == "silent" {
+			m.Start = spec.Duration(time.Second)
+		}
 		_, err := load(t, process.Config{}, m, nil)
 		if err == nil || !strings.Contains(err.Error(), want) || fault.HintOf(err) == "" {
 			t.Errorf("%s: %v (%s), want %q", how, err, fault.HintOf(err), want)
