@@ -7,6 +7,9 @@
 // and the outputs. Package onnxtest compares the result with the model it was
 // made from, in ONNX Runtime.
 //
+// Reading is apart: package proto takes files apart, package ops executes
+// them, package graph serves them as models, package ort is ONNX Runtime.
+//
 // # What a file takes and gives
 //
 // There is one named input for each raw column, of shape rows × 1: text is

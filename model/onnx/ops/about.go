@@ -1,12 +1,23 @@
 package ops
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/leat-ai/leat/model/onnx/proto"
 )
 
 // What whoever serves a graph wants to know of its nodes.
+
+// Operators lists the operators that Leat has of a set, sorted: of ONNX itself
+// for "", of ONNX-ML for "ai.onnx.ml".
+func Operators(domain string) []string {
+	set := standard
+	if domain == "ai.onnx.ml" {
+		set = learning
+	}
+	return slices.Sorted(maps.Keys(set))
+}
 
 // Labels returns the labels of a classifier's node or of a ZipMap, nil for
 // other nodes.

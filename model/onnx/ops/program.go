@@ -72,12 +72,22 @@ func Compile(ctx context.Context, m *proto.Model) (*Program, error) {
 	if len(m.Functions) > 0 {
 		return nil, fault.New(fault.Unsupported, "the graph defines functions of its own: %s", some(m.Functions))
 	}
+	if v := max(m.Opset(""), 0); v > newest || m.Opset("ai.onnx.ml") > newestLearning {
+		return nil, fault.New(fault.Unsupported, "the graph is of a newer version of ONNX (%d, ai.onnx.ml %d) than Leat's operators (%d, %d)",
+			v, m.Opset("ai.onnx.ml"), newest, newestLearning)
+	}
 	c := &compiler{model: m, slots: map[string]int{}, program: &Program{}}
 	if err := c.compile(ctx); err != nil {
 		return nil, err
 	}
 	return c.program, nil
 }
+
+// The newest versions of the sets of operators that are known here.
+const (
+	newest         = 28
+	newestLearning = 5
+)
 
 // some joins names, as many as a message can bear.
 func some(names []string) string {

@@ -172,6 +172,8 @@ for name, model, data, target in models:
             model.fit(data) if target is None else model.fit(data[:len(target)], target)
         last = model.steps[-1][1] if hasattr(model, "steps") else model
         options = {id(last): {"zipmap": False}} if hasattr(last, "classes_") and name not in ("forest-words", "forest-three", "logistic", "linear-svc") else None
+        if name == "linear-svc":
+            options = {id(last): {"raw_scores": True}}
         graph = convert_sklearn(model, initial_types=[("X", FloatTensorType([None, width]))], options=options, target_opset={"": 12 if name == "imputer" else 21, "ai.onnx.ml": 3})
         given = data[-test:]
         keep(name, graph, model, {"X": given}, ["X_%d" % k for k in range(width)], [given[:, k] for k in range(width)])
