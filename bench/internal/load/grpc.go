@@ -29,6 +29,10 @@ func NewGRPC(name, host, method string, messages [][]byte) *Target {
 		// Stream 1; ask puts another number in its place.
 		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true})
 		data := append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(m))), m...)
+		for len(data) > frameSize {
+			_ = f.WriteData(1, false, data[:frameSize])
+			data = data[frameSize:]
+		}
 		_ = f.WriteData(1, true, data)
 		t.requests = append(t.requests, b.Bytes())
 	}
@@ -36,8 +40,12 @@ func NewGRPC(name, host, method string, messages [][]byte) *Target {
 }
 
 // frameHead is how long the head of a frame is; its last four bytes are the
-// stream's number.
-const frameHead = 9
+// stream's number. frameSize is how much every server takes in a frame. A
+// message has to be within the window of a new stream, 64 KiB.
+const (
+	frameHead = 9
+	frameSize = 16 << 10
+)
 
 // grpcConn is a connection of HTTP/2 that makes one call after another.
 type grpcConn struct {
@@ -74,9 +82,9 @@ func (c *grpcConn) ask(request []byte, body *bytes.Buffer) error {
 		c.stream += 2
 	}
 	c.request = append(c.request[:0], request...)
-	first := frameHead + int(binary.BigEndian.Uint32(c.request[:4])>>8)
-	binary.BigEndian.PutUint32(c.request[5:], c.stream)
-	binary.BigEndian.PutUint32(c.request[first+5:], c.stream)
+	for at := 0; at < len(c.request); at += frameHead + int(binary.BigEndian.Uint32(c.request[at:])>>8) {
+		binary.BigEndian.PutUint32(c.request[at+5:], c.stream)
+	}
 	if _, err := c.Write(c.request); err != nil {
 		return err
 	}

@@ -91,12 +91,37 @@ func (c *conn) ask(request []byte, body *bytes.Buffer) error {
 	if err != nil {
 		return err
 	}
-	if body == nil {
-		_, err = c.in.Discard(length)
-		return err
+	if body != nil {
+		body.Reset()
 	}
-	body.Reset()
-	_, err = io.CopyN(body, c.in, int64(length))
+	if length >= 0 {
+		return c.copy(length, body)
+	}
+	for { // in chunks, each behind its length
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		size, err := strconv.ParseInt(string(bytes.TrimSpace(line)), 16, 32)
+		if err != nil {
+			return err
+		}
+		if err := c.copy(int(size), body); err != nil {
+			return err
+		}
+		if _, err := c.in.Discard(len("\r\n")); size == 0 || err != nil {
+			return err
+		}
+	}
+}
+
+// copy reads n bytes of an answer into body, or throws them away.
+func (c *conn) copy(n int, body *bytes.Buffer) (err error) {
+	if body == nil {
+		_, err = c.in.Discard(n)
+	} else {
+		_, err = io.CopyN(body, c.in, int64(n))
+	}
 	return err
 }
 
@@ -119,7 +144,8 @@ func (t *Target) Each(f func(i int, answer []byte) error) error {
 	return nil
 }
 
-// length reads the headers and returns the Content-Length.
+// length reads the headers and returns the Content-Length; -1 of an answer in
+// chunks.
 func (c *conn) length() (int, error) {
 	length := -1
 	name := []byte("content-length:")
@@ -129,9 +155,6 @@ func (c *conn) length() (int, error) {
 			return 0, err
 		}
 		if len(line) <= 2 {
-			if length < 0 {
-				return 0, fmt.Errorf("the answer does not say its length")
-			}
 			return length, nil
 		}
 		if len(line) > len(name) && bytes.EqualFold(line[:len(name)], name) {
