@@ -43,15 +43,37 @@ func divInts(out, a, b []int64, sa, sb int) {
 }
 
 // mod has the sign of the divisor.
-func mod[T number](out, a, b []T, sa, sb int) {
+func mod[T float](out, a, b []T, sa, sb int) {
 	for i := range out {
 		x, y := float64(a[i*sa]), float64(b[i*sb])
-		out[i] = T(x - y*math.Floor(x/y))
+		rest := math.Mod(x, y)
+		if rest != 0 && (rest < 0) != (y < 0) {
+			rest += y
+		}
+		out[i] = T(rest)
+	}
+}
+
+func modInts(out, a, b []int64, sa, sb int) {
+	fmodInts(out, a, b, sa, sb)
+	for i, rest := range out {
+		if y := b[i*sb]; rest != 0 && (rest < 0) != (y < 0) {
+			out[i] = rest + y
+		}
+	}
+}
+
+// fmodInts answers 0 where others crash.
+func fmodInts(out, a, b []int64, sa, sb int) {
+	for i := range out {
+		if out[i] = 0; b[i*sb] != 0 {
+			out[i] = a[i*sa] % b[i*sb]
+		}
 	}
 }
 
 // fmod has the sign of the dividend.
-func fmod[T number](out, a, b []T, sa, sb int) {
+func fmod[T float](out, a, b []T, sa, sb int) {
 	for i := range out {
 		out[i] = T(math.Mod(float64(a[i*sa]), float64(b[i*sb])))
 	}
@@ -175,9 +197,9 @@ func buildPow(*node) (kernel, error) {
 
 func buildMod(n *node) (kernel, error) {
 	if n.int("fmod", 0) != 0 {
-		return arithmetic(fmod[float32], fmod[float64], fmod[int64])(n)
+		return arithmetic(fmod[float32], fmod[float64], fmodInts)(n)
 	}
-	return arithmetic(mod[float32], mod[float64], mod[int64])(n)
+	return arithmetic(mod[float32], mod[float64], modInts)(n)
 }
 
 // variadic builds an operator that joins any number of tensors, two by two.

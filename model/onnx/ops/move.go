@@ -91,6 +91,26 @@ func buildIdentity(*node) (kernel, error) {
 	}, nil
 }
 
+// buildDropout leaves everything as it is, as outside of training.
+func buildDropout(n *node) (kernel, error) {
+	if len(n.Inputs) > 2 && n.Inputs[2] != "" && (n.constants[2] == nil || !slices.Equal(n.constants[2].B, []bool{false})) {
+		return nil, unsupported("a dropout in training")
+	}
+	return func(r *run, in, out []*Tensor) error {
+		out[0].alias(in[0], in[0].Dims)
+		if len(out) < 2 {
+			return nil
+		}
+		if err := r.make(out[1], proto.Bool, in[0].Dims); err != nil {
+			return err
+		}
+		for i := range out[1].B {
+			out[1].B[i] = true
+		}
+		return nil
+	}, nil
+}
+
 func buildTranspose(n *node) (kernel, error) {
 	perm := n.ints("perm")
 	return func(r *run, in, out []*Tensor) error {

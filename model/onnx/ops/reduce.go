@@ -124,7 +124,27 @@ func (r *run) reduce(in, out *Tensor, p folding, how reduction, exponential bool
 	case integers:
 		return fold[int64](r, in, out, p, how, exponential)
 	}
+	if kindOf(in.Type) == bools && math.IsInf(how.begin, 0) {
+		return foldBools(r, in, out, p, how.begin < 0)
+	}
 	return invalid("%s cannot be reduced", in.Type)
+}
+
+// foldBools tells whether any of the truths holds, which is their maximum, or
+// all do, which is their minimum.
+func foldBools(r *run, in, out *Tensor, p folding, most bool) error {
+	if err := r.spend(size(p.reduced), size(p.kept)); err != nil {
+		return err
+	}
+	walk(p.kept, p.keptMoves, func(i, start int) {
+		out.B[i] = !most
+		walk(p.reduced, p.reducedMoves, func(_, offset int) {
+			if in.B[start+offset] == most {
+				out.B[i] = most
+			}
+		})
+	})
+	return nil
 }
 
 func fold[T number](r *run, in, out *Tensor, p folding, how reduction, exponential bool) error {

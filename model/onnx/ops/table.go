@@ -22,7 +22,7 @@ var standard = map[string]operator{
 	"Cos":              {build: unary(math.Cos, nil), least: 1, most: 1},
 	"CumSum":           {build: buildCumSum, least: 2, most: 2},
 	"Div":              {build: arithmetic(div[float32], div[float64], divInts), least: 2, most: 2},
-	"Dropout":          {build: buildIdentity, least: 1, most: 1}, // that of inference
+	"Dropout":          {build: buildDropout, least: 1, most: 3, outputs: 2}, // that of inference
 	"Elu":              {build: unaryOf(buildElu), least: 1, most: 1},
 	"Equal":            {build: buildEqual, least: 2, most: 2},
 	"Erf":              {build: unary(math.Erf, nil), least: 1, most: 1},
