@@ -12,10 +12,8 @@ import (
 // FuzzRun compiles and runs graphs made of those of the tables: none may panic,
 // or take longer than the bounds of a run allow.
 func FuzzRun(f *testing.F) {
-	for _, of := range []func() *table{
-		elementByElementTable, castsTable, shapesTable, reductionsTable, productsTable, preparationTable, labelEncodersTable, linearModelsTable, supportVectorMachinesTable, treeRegressorsTable, treeClassifiersTable, sharedNodesTable, treeEnsembleTable,
-	} {
-		for _, c := range of().cases {
+	for _, b := range tables() {
+		for _, c := range b.cases {
 			f.Add(c.File)
 		}
 	}

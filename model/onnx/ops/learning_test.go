@@ -3,13 +3,10 @@ package ops_test
 import (
 	"fmt"
 	"math"
-	"testing"
 
 	"github.com/leat-ai/leat/model/onnx"
 	"github.com/leat-ai/leat/model/onnx/onnxtest"
 )
-
-func TestPreparation(t *testing.T) { preparationTable().compare(t) }
 
 func preparationTable() *table {
 	b := newTable()
@@ -52,8 +49,6 @@ func preparationTable() *table {
 	return b
 }
 
-func TestLabelEncoders(t *testing.T) { labelEncodersTable().compare(t) }
-
 func labelEncodersTable() *table {
 	b := newTable()
 	nan := float32(math.NaN())
@@ -91,8 +86,6 @@ func labelEncodersTable() *table {
 
 func transforms() []string { return []string{"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO"} }
 
-func TestLinearModels(t *testing.T) { linearModelsTable().compare(t) }
-
 func linearModelsTable() *table {
 	b := newTable()
 	coefficients := func(n int64) onnx.Attribute { return onnx.Floats("coefficients", b.floats(n).Floats) }
@@ -113,8 +106,6 @@ func linearModelsTable() *table {
 	b.ml("LinearRegressor", attributes{coefficients(4)}, b.floats(6, 4))
 	return b
 }
-
-func TestSupportVectorMachines(t *testing.T) { supportVectorMachinesTable().compare(t) }
 
 func supportVectorMachinesTable() *table {
 	b := newTable()

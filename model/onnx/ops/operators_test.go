@@ -52,11 +52,37 @@ func (t *table) addAs(op, domain string, opset, ml int64, outputs int, a attribu
 	t.cases = append(t.cases, onnxtest.Case{File: f.Bytes(), Inputs: inputs})
 }
 
-// compare runs all in ONNX Runtime and here. The names in lenient may be
-// answered here where ONNX Runtime refuses.
-func (t *table) compare(tt *testing.T) {
+// tables are all graphs of one operator.
+func tables() map[string]*table {
+	return map[string]*table{
+		"element by element": elementByElementTable(), "casts": castsTable(), "shapes": shapesTable(),
+		"reductions": reductionsTable(), "products": productsTable(), "preparation": preparationTable(),
+		"label encoders": labelEncodersTable(), "linear models": linearModelsTable(),
+		"support vector machines": supportVectorMachinesTable(), "tree regressors": treeRegressorsTable(),
+		"tree classifiers": treeClassifiersTable(), "shared nodes": sharedNodesTable(), "tree ensembles": treeEnsembleTable(),
+	}
+}
+
+// TestOperatorsAnswerAsONNXRuntime runs all tables there, in one process, and
+// here.
+func TestOperatorsAnswerAsONNXRuntime(t *testing.T) {
+	all := tables()
+	var cases []onnxtest.Case
+	start := map[string]int{}
+	for name, b := range all {
+		start[name] = len(cases)
+		cases = append(cases, b.cases...)
+	}
+	want := onnxtest.Reference(t, cases)
+	for name, b := range all {
+		t.Run(name, func(t *testing.T) { b.compare(t, want[start[name]:]) })
+	}
+	t.Logf("%d graphs", len(cases))
+}
+
+// compare runs the graphs here.
+func (t *table) compare(tt *testing.T, want []onnxtest.Answer) {
 	tt.Helper()
-	want := onnxtest.Reference(tt, t.cases)
 	for i, c := range t.cases {
 		if want[i].Error != "" {
 			tt.Errorf("%s: the reference refuses: %s", t.names[i], want[i].Error)
@@ -127,8 +153,6 @@ func odd(v onnxtest.Values) onnxtest.Values {
 	return v
 }
 
-func TestElementByElement(t *testing.T) { elementByElementTable().compare(t) }
-
 func elementByElementTable() *table {
 	b := newTable()
 	for _, op := range []string{"Add", "Sub", "Mul", "Div", "Max", "Min", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal"} {
@@ -196,8 +220,6 @@ func elementByElementTable() *table {
 	return b
 }
 
-func TestCasts(t *testing.T) { castsTable().compare(t) }
-
 func castsTable() *table {
 	b := newTable()
 	to := func(typ proto.Type) attributes { return attributes{onnx.Int("to", int64(typ))} }
@@ -219,8 +241,6 @@ func castsTable() *table {
 	b.add("Cast", to(proto.Int64), onnxtest.Values{Dims: []int64{2}, Texts: []string{"15", "-2"}})
 	return b
 }
-
-func TestShapes(t *testing.T) { shapesTable().compare(t) }
 
 func shapesTable() *table {
 	b := newTable()
@@ -277,8 +297,6 @@ func shapesTable() *table {
 	return b
 }
 
-func TestReductions(t *testing.T) { reductionsTable().compare(t) }
-
 func reductionsTable() *table {
 	b := newTable()
 	for _, op := range []string{"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceProd", "ReduceLogSumExp"} {
@@ -309,8 +327,6 @@ func reductionsTable() *table {
 	}
 	return b
 }
-
-func TestProducts(t *testing.T) { productsTable().compare(t) }
 
 func productsTable() *table {
 	b := newTable()

@@ -3,7 +3,6 @@ package ops_test
 import (
 	"fmt"
 	"math"
-	"testing"
 
 	"github.com/leat-ai/leat/model/onnx"
 	"github.com/leat-ai/leat/model/onnx/onnxtest"
@@ -87,8 +86,6 @@ func (b *table) treeRows(n int64) onnxtest.Values {
 
 var allModes = []string{"BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"}
 
-func TestTreeRegressors(t *testing.T) { treeRegressorsTable().compare(t) }
-
 func treeRegressorsTable() *table {
 	b := newTable()
 	one := func() []int64 { return []int64{0} }
@@ -132,8 +129,6 @@ func treeRegressorsTable() *table {
 	b.ml("TreeEnsembleRegressor", append(f.attributes("target_", true), onnx.Int("n_targets", 1)), doubles)
 	return b
 }
-
-func TestTreeClassifiers(t *testing.T) { treeClassifiersTable().compare(t) }
 
 func treeClassifiersTable() *table {
 	b := newTable()
@@ -182,10 +177,8 @@ func treeClassifiersTable() *table {
 	return b
 }
 
-// TestSharedNodes reads trees as Leat writes them: a chain of questions for
-// the categories of a set, which share their target.
-func TestSharedNodes(t *testing.T) { sharedNodesTable().compare(t) }
-
+// sharedNodesTable has trees as Leat writes them: a chain of questions for the
+// categories of a set, which share their target.
 func sharedNodesTable() *table {
 	b := newTable()
 	f := forest{
@@ -197,8 +190,6 @@ func sharedNodesTable() *table {
 	b.ml("TreeEnsembleRegressor", append(f.attributes("target_", false), onnx.Int("n_targets", 1)), b.treeRows(60))
 	return b
 }
-
-func TestTreeEnsemble(t *testing.T) { treeEnsembleTable().compare(t) }
 
 func treeEnsembleTable() *table {
 	b := newTable()
