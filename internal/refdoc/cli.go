@@ -9,7 +9,7 @@ import (
 	"github.com/leat-ai/leat/surface/cli"
 )
 
-// variables are what the command line reads from its environment. A test
+// variables are what the program reads from its environment. A test
 // holds the list against the sources.
 func variables() map[string]string {
 	return map[string]string{
@@ -20,6 +20,10 @@ func variables() map[string]string {
 		"LEAT_CATALOG":                "URL of the catalog database, such as `postgres://…`; a SQLite file in the home when absent",
 		"LEAT_BLOBS":                  "URL of the bucket for models and reports, `s3://…` or `azblob://…`; a folder in the home when absent",
 		"LEAT_LAKE":                   "URL of where the tables' files are, `s3://…` or `azblob://…`; a folder in the home when absent",
+		"AZURE_STORAGE_KEY":           "key of the account in an `azblob://` address, where no identity says who asks",
+		"LEAT_ONNXRUNTIME":            "file of ONNX Runtime's library; where it is looked for otherwise stands in the guide to ONNX",
+		"GOGC":                        "turns the collector's own sizing off and sets its percentage",
+		"GOMEMLIMIT":                  "bound of the heap; three quarters of what the control group grants when absent",
 		"LEAT_WORKER_PYTHON":          "interpreter of Python models that name none; `python3` when absent",
 		"LEAT_EGRESS_ALLOW":           "hosts and networks that are not public and that sources may be read from and models asked at, such as `files.internal,.corp.example,10.20.0.0/16`; none when absent",
 		"OTEL_EXPORTER_OTLP_ENDPOINT": "default of `leat up --otlp`",

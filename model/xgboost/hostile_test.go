@@ -100,6 +100,7 @@ func TestParseTrustsNothing(t *testing.T) {
 		{"one name", `["x","k"]`, `["x"]`, fault.Invalid, "1 feature names for 2"},
 		{"a name twice", `["x","k"]`, `["x","x"]`, fault.Invalid, "twice"},
 		{"no features", `"num_feature":"2"`, `"num_feature":"0"`, fault.Invalid, "no features"},
+		{"more features than bytes", `"num_feature":"2"`, `"num_feature":"40000"`, fault.Invalid, "40000 in a file of"},
 		{"too many features", `"num_feature":"2"`, `"num_feature":"99999999"`, fault.Invalid, "99999999"},
 		{"too many classes", `"num_class":"0"`, `"num_class":"99999999"`, fault.Invalid, "99999999"},
 		{"tree of no output", `"tree_info":[0]`, `"tree_info":[1]`, fault.Invalid, "output 1"},

@@ -67,6 +67,9 @@ func Parse(data []byte, categories map[string][]string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if l.features > unnamed && l.features > len(data) {
+		return nil, d.invalid("num_feature is %d in a file of %d bytes", l.features, len(data))
+	}
 	o, err := l.objectiveOf()
 	if err != nil {
 		return nil, err
@@ -84,6 +87,10 @@ func Parse(data []byte, categories map[string][]string) (*Model, error) {
 	}
 	return m, nil
 }
+
+// unnamed is how many features a file may claim that is shorter than their
+// number: each takes memory, whether a tree asks for it or not.
+const unnamed = 4096
 
 func (l *learner) describe() model.Description {
 	d := model.Description{
