@@ -2,7 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 
 	"github.com/leat-ai/leat/backends"
@@ -18,8 +21,13 @@ func (a *App) newRuntimes() (backends.Runtimes, error) {
 	if err != nil {
 		return backends.Runtimes{}, err
 	}
+	// What a former process left, that had no time to end its programs.
+	workers := filepath.Join(a.scratch(), "workers")
+	if err := errors.Join(os.RemoveAll(workers), os.MkdirAll(workers, 0o700)); err != nil {
+		return backends.Runtimes{}, fault.Wrap(err, fault.Unavailable, "there is no folder for programs of models")
+	}
 	return backends.Runtimes{
-		Programs: a.programs, Log: func(line string) { a.log.Warn(line) },
+		Programs: a.programs, Temp: workers, Log: func(line string) { a.log.Warn(line) },
 		Policy: policy, Secret: resolveSecret(secret.NewResolver(nil)), Hold: a.hold,
 	}, nil
 }

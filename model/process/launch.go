@@ -37,7 +37,7 @@ func spawn(ctx context.Context, m Manifest, home folder) (*child, error) {
 	group(cmd)
 	l := &link{}
 	defer l.close()
-	if err := l.open(cmd, m.Transport, work); err != nil {
+	if err := l.open(cmd, m.Transport); err != nil {
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
@@ -86,14 +86,20 @@ type link struct {
 	theirs   []*os.File // the worker's ends, closed here once it runs
 	in, out  *os.File
 	listener *net.UnixListener
+	dir      string // of the socket
 	taken    bool // by ends
 }
 
-func (l *link) open(cmd *exec.Cmd, transport, work string) error {
+func (l *link) open(cmd *exec.Cmd, transport string) error {
 	if transport == Socket {
-		// A path of a socket is short on every system; the temporary folder's
-		// may be too long.
-		path := filepath.Join(work, "s")
+		// The path of a socket may have about a hundred bytes, fewer than many
+		// a folder of a server: so it has a folder of its own.
+		dir, err := os.MkdirTemp("", "leat-")
+		if err != nil {
+			return fault.Wrap(err, fault.Unavailable, "there is no folder for a worker's socket")
+		}
+		l.dir = dir
+		path := filepath.Join(dir, "s")
 		listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 		if err != nil {
 			return fault.Wrap(err, fault.Unavailable, "there is no socket for a worker")
@@ -144,6 +150,9 @@ func (l *link) close() {
 	}
 	if l.listener != nil {
 		_ = l.listener.Close()
+	}
+	if l.dir != "" {
+		_ = os.RemoveAll(l.dir)
 	}
 	if !l.taken && l.in != nil {
 		_ = l.in.Close()
