@@ -87,7 +87,7 @@ type link struct {
 	in, out  *os.File
 	listener *net.UnixListener
 	dir      string // of the socket
-	taken    bool // by ends
+	taken    bool   // by ends
 }
 
 func (l *link) open(cmd *exec.Cmd, transport string) error {
