@@ -70,10 +70,10 @@ func OpenRows(ctx context.Context, location string, o RowsOptions) (*Rows, error
 		return nil, err
 	}
 	f := source{Object: Object{Name: location, Size: info.Size()}, format: "csv", local: location}
-	switch {
-	case r.format == "parquet":
+	switch r.format {
+	case "parquet":
 		err = r.openParquet(ctx, f)
-	case r.format == "libsvm":
+	case "libsvm":
 		r.job.src.Delimiter = " "
 		r.job.src.Header = new(bool)
 		r.text, err = r.job.openText(ctx, 0, f, &r.read)

@@ -119,7 +119,7 @@ func (c *commands) scoreFile(ctx context.Context, path string, f scoreFlags) err
 // writeScores opens what is written to. A file that is not finished is
 // removed.
 func (c *commands) writeScores(path string, score func(w io.Writer) (int64, error)) (n int64, err error) {
-	var out io.Writer = c.Out
+	out := c.Out
 	if path != "" {
 		file, cerr := os.Create(path)
 		if cerr != nil {
