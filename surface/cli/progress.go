@@ -121,7 +121,7 @@ func (v *view) update(known *stepView) {
 func tail(s work.StepStatus, started time.Time) string {
 	p := s.Progress
 	took := time.Since(started)
-	if s.State.Ended() && !s.Ended.IsZero() {
+	if s.State.Ended() && !s.Ended.IsZero() && !s.Started.IsZero() {
 		took = s.Ended.Sub(s.Started)
 	}
 	text := duration(took)
