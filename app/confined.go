@@ -11,7 +11,8 @@ import (
 )
 
 // confined checks that a project which somebody sends stays inside of itself:
-// it names no file beyond its folder and no program to run. Otherwise a key
+// it names no file beyond its folder, no program to run, and no secret to send
+// somewhere. Otherwise a key
 // that may apply and run could read and write whatever the server may. Who
 // administers the server, and the user of its machine, may do that anyway.
 func confined(ctx context.Context, list []spec.Resource) error {
@@ -30,7 +31,7 @@ func confined(ctx context.Context, list []spec.Resource) error {
 				refuse(r, "names a file outside of the project")
 			}
 		}
-		if m, ok := r.Spec.(*spec.Model); ok && m.Remote != nil && (m.Remote.Secret != "" || m.Remote.Entra != nil) {
+		if sendsSecret(r) {
 			refuse(r, "sends a secret or an identity of the server to another one")
 		}
 		if runsCommand(r) {
@@ -38,6 +39,18 @@ func confined(ctx context.Context, list []spec.Resource) error {
 		}
 	}
 	return mistakes.Err()
+}
+
+// sendsSecret tells whether a resource shows a secret of the server to whatever
+// address it names itself: who chooses both reads the secret.
+func sendsSecret(r spec.Resource) bool {
+	switch s := r.Spec.(type) {
+	case *spec.Source:
+		return s.Secret != ""
+	case *spec.Model:
+		return s.Remote != nil && (s.Remote.Secret != "" || s.Remote.Entra != nil)
+	}
+	return false
 }
 
 // locations are the files and addresses that a resource names.

@@ -241,13 +241,18 @@ name: b
 remote: {protocol: azureml, url: "https://evil.example", secret: env:OTHERS}
 inputs: {x: double}
 outputs: {y: double}
+---
+kind: Source
+name: c
+from: https://evil.example/rows.csv
+secret: env:OTHERS
 `})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx := identity.With(t.Context(), identity.Principal{Name: "deployer", Grants: []string{"apply:*"}})
 	err = confined(ctx, list)
-	if !fault.Is(err, fault.Forbidden) || !strings.Contains(err.Error(), "runs a program") || !strings.Contains(err.Error(), "sends a secret") {
+	if !fault.Is(err, fault.Forbidden) || !strings.Contains(err.Error(), "runs a program") || strings.Count(err.Error(), "sends a secret") != 2 {
 		t.Error(err)
 	}
 }
