@@ -148,6 +148,7 @@ type App struct {
 	grpc      *server.GRPC // nil when it does not listen
 	client    *client.Client
 
+	meter        meter
 	converging   sync.Mutex
 	scheduled    map[string]bool    // guarded by converging
 	stopMonitors context.CancelFunc // guarded by converging

@@ -46,7 +46,7 @@ func (a *App) openBackground(ctx context.Context) (func(context.Context) error, 
 		}
 	})
 	a.loops.Go(a.settleDown)
-	a.every(compactRecords, a.compactRecords)
+	a.every(compactRecords, a.compactInQuiet)
 	a.every(maintainLake, a.maintain)
 	return a.stopBackground, nil
 }
@@ -95,6 +95,21 @@ func (a *App) every(interval time.Duration, f func(context.Context) error) {
 			}
 		}
 	})
+}
+
+// Records wait for nothing and requests for the same processors: so records
+// are moved when the process has little to do, until this many segments wait.
+const (
+	quiet        = 0.3 // of the processors
+	mostDeferred = 32  // segments
+)
+
+// compactInQuiet is compactRecords for when there is time, or need.
+func (a *App) compactInQuiet(ctx context.Context) error {
+	if a.meter.share() > quiet && a.records.Stats().Segments <= mostDeferred {
+		return nil
+	}
+	return a.compactRecords(ctx)
 }
 
 // compactRecords moves finished segments of decisions into the lake.
@@ -152,14 +167,13 @@ func paced(ctx context.Context, rest int, write func(frame.Batch) error) func(fr
 	}
 }
 
-// rest is how long moving records rests for each part of time that it works.
-// Requests wait for the same processors and records wait for nothing: so it
-// takes its time, until the log grows.
+// rest is how long moving records rests for each part of time that it works:
+// less, the more of them wait.
 func (a *App) rest() int {
 	switch waiting := a.records.Stats().Segments; {
-	case waiting <= 4:
+	case waiting <= mostDeferred:
 		return 15
-	case waiting <= 32:
+	case waiting <= 2*mostDeferred:
 		return 4
 	}
 	return 0

@@ -7,22 +7,28 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // headroom is how many bytes of garbage may lie about before it is collected,
-// however little is in use.
-const headroom = 48 << 20
+// however little is in use; mostHeadroom is that of a server under load.
+const (
+	headroom     = 48 << 20
+	mostHeadroom = 192 << 20
+)
 
 // SpareCollections lets a small heap grow by headroom between collections,
 // instead of to its double: a server has some 20 MB in use and would collect
-// ten times a second under load, for a fifth of its time. A heap larger than
-// headroom is collected as ever. It is for main to call, once; GOGC overrules
-// it.
+// ten times a second under load, for a fifth of its time. Requests that arrive
+// while it collects wait, so where collections come more often than once a
+// second the headroom grows, and shrinks again when they get rare. A heap
+// larger than its headroom is collected as ever. It is for main to call, once;
+// GOGC overrules it.
 func SpareCollections() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	c := &collection{percent: 100}
+	c := &collection{percent: 100, room: headroom, last: time.Now()}
 	runtime.SetFinalizer(c, (*collection).ended)
 }
 
@@ -55,18 +61,42 @@ func boundOf(text string) (bytes int64, bound bool) {
 
 // collection is garbage by design: its finalizer runs after each collection
 // and makes it garbage again.
-type collection struct{ percent int }
+type collection struct {
+	percent int
+	room    int64
+	last    time.Time // one ended
+}
+
+// What is often and what is rare for a collection.
+const (
+	often = time.Second
+	rare  = 10 * time.Second
+)
 
 func (c *collection) ended() {
+	now := time.Now()
+	c.room = roomAfter(c.room, now.Sub(c.last))
+	c.last = now
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
 	percent := 100
-	if n := live[0].Value.Uint64(); n > 0 && n < headroom {
-		percent = int(100 * headroom / n)
+	if n := int64(live[0].Value.Uint64()); n > 0 && n < c.room {
+		percent = int(100 * c.room / n)
 	}
 	if percent > c.percent*5/4 || percent < c.percent*4/5 {
 		debug.SetGCPercent(percent)
 		c.percent = percent
 	}
 	runtime.SetFinalizer(c, (*collection).ended)
+}
+
+// roomAfter is the headroom after so long without a collection.
+func roomAfter(room int64, since time.Duration) int64 {
+	switch {
+	case since < often:
+		return min(2*room, mostHeadroom)
+	case since > rare:
+		return max(room/2, headroom)
+	}
+	return room
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // residentText is how many bytes of the program's text are in memory.
@@ -60,5 +61,24 @@ func TestBoundOfAControlGroup(t *testing.T) {
 		if got, bound := boundOf(text); bound != (want > 0) || bound && got != want {
 			t.Errorf("%q: %d, %t", text, got, bound)
 		}
+	}
+}
+
+func TestHeadroomGrowsUnderLoadAndShrinks(t *testing.T) {
+	room := int64(headroom)
+	for range 5 {
+		room = roomAfter(room, 100*time.Millisecond)
+	}
+	if room != mostHeadroom {
+		t.Errorf("%d bytes under load", room)
+	}
+	if roomAfter(room, 5*time.Second) != room {
+		t.Error("it changes where collections are neither often nor rare")
+	}
+	for range 5 {
+		room = roomAfter(room, time.Minute)
+	}
+	if room != headroom {
+		t.Errorf("%d bytes when all is quiet", room)
 	}
 }

@@ -32,7 +32,8 @@ for name; do
     case $name in
     training) go run ./bench/keep training go run ./bench/training -rows "$(scaled 1000000 200000)" ;;
     scoring) case ${SCALE:-1} in 0*) go run ./bench/scoring -quick ;; *) go run ./bench/scoring ;; esac ;;
-    quality | start | realtime | serving | protocols | batch | ingest | tracking) go run "./bench/$name" ;;
+    realtime) go run ./bench/realtime && go run ./bench/realtime -apart ;;
+    quality | start | serving | protocols | batch | ingest | tracking) go run "./bench/$name" ;;
     *) echo "bench: there is no benchmark $name" >&2; false ;;
     esac || failed="$failed $name"
 done

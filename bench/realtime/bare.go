@@ -33,13 +33,15 @@ func serveBare() error {
 	}))
 }
 
-// startBare starts the bare handler as a process of its own.
-func startBare(ctx context.Context) (url string, stop func(), pid int, err error) {
+// startBare starts the bare handler as a process of its own, by the command
+// that wrap makes of it.
+func startBare(ctx context.Context, wrap ...string) (url string, stop func(), pid int, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", nil, 0, err
 	}
-	cmd := exec.CommandContext(ctx, self, bareWord)
+	words := append(wrap, self, bareWord)
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return "", nil, 0, err

@@ -32,7 +32,7 @@ const tolerance = 1e-9
 type size struct {
 	columns, connections, rounds, bodies, workers int
 	seconds                                       float64
-	alone                                         bool
+	alone, apart                                  bool
 }
 
 func main() {
@@ -47,6 +47,7 @@ func main() {
 	flag.IntVar(&s.workers, "workers", runtime.NumCPU(), "processes of the peer")
 	flag.Float64Var(&s.seconds, "seconds", 6*result.Scale(), "of load, each round and side")
 	flag.BoolVar(&s.alone, "alone", false, "without the peer, to profile")
+	flag.BoolVar(&s.apart, "apart", false, "a processor for the server and one for the load: latency beside the bare handler")
 	flag.Parse()
 	runtime.GOMAXPROCS(runtime.NumCPU() + 1) // one for pace, which holds on to it
 	if err := run(context.Background(), s); err != nil {
@@ -63,6 +64,9 @@ func run(ctx context.Context, s size) error {
 	project, err := fixture.Make(ctx, dir, s.columns)
 	if err != nil {
 		return err
+	}
+	if s.apart {
+		return apart(ctx, s, project)
 	}
 	server, err := binary.Up(ctx, dir)
 	if err != nil {

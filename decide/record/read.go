@@ -184,7 +184,7 @@ type rowReader struct {
 
 // batchRows is about how many rows a batch of Fresh has: few, so that moving
 // them into the lake is work in small pieces, between which others are served.
-const batchRows = 512
+const batchRows = 64
 
 func newRowReader(payloads [][]byte) *rowReader {
 	return &rowReader{schema: frame.SchemaOf(Columns()), payloads: payloads}

@@ -113,7 +113,7 @@ func newEncoder(schema *arrow.Schema, fields []fieldOf, sample []frame.Batch) *e
 
 // pageSize bounds what is compressed in one go, in bytes: a server that moves
 // its decisions here answers requests in between.
-const pageSize = 128 << 10
+const pageSize = 64 << 10
 
 func (e *encoder) properties() *parquet.WriterProperties {
 	options := []parquet.WriterProperty{

@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -90,12 +92,30 @@ func UpWith(ctx context.Context, project string, flags ...string) (*Server, erro
 	return up(ctx, project, flags, nil)
 }
 
+// UpOn is Up on one processor alone.
+func UpOn(ctx context.Context, core int, project string) (*Server, error) {
+	return up(ctx, project, nil, []string{coreVariable + strconv.Itoa(core)})
+}
+
+// coreVariable marks in an environment the processor to run on.
+const coreVariable = "LEAT_BENCH_CORE="
+
+// pinned is a command that runs on the processor that its environment names.
+func pinned(ctx context.Context, env []string, name string, args ...string) *exec.Cmd {
+	for _, v := range env {
+		if core, ok := strings.CutPrefix(v, coreVariable); ok {
+			return exec.CommandContext(ctx, "taskset", append([]string{"-c", core, name}, args...)...)
+		}
+	}
+	return exec.CommandContext(ctx, name, args...)
+}
+
 func up(ctx context.Context, project string, flags, env []string) (*Server, error) {
 	log, err := os.Create(filepath.Join(project, "leat.log"))
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cmd: exec.CommandContext(ctx, Path(), append([]string{"-C", project, "--json", "up", "--listen", "127.0.0.1:0"}, flags...)...), log: log}
+	s := &Server{cmd: pinned(ctx, env, Path(), append([]string{"-C", project, "--json", "up", "--listen", "127.0.0.1:0"}, flags...)...), log: log}
 	s.cmd.Env = append(os.Environ(), env...)
 	s.cmd.Stderr = log
 	out, err := s.cmd.StdoutPipe()
