@@ -94,7 +94,7 @@ func startMLServer(ctx context.Context, p *fixture.Project, name string, apart i
 
 // startNode starts ONNX Runtime behind Node's HTTP server.
 func startNode(ctx context.Context, p *fixture.Project, workers int) (*peer, error) {
-	if _, err := os.Stat(filepath.Join(tools(), "node_modules", "onnxruntime-node")); err != nil {
+	if _, err := os.Stat(filepath.Join(tools(), "peer", "node_modules", "onnxruntime-node")); err != nil {
 		return nil, fmt.Errorf("ONNX Runtime for Node is absent: run make bench-tools")
 	}
 	model := filepath.Join(p.Dir, "peer.onnx")
@@ -107,7 +107,7 @@ func startNode(ctx context.Context, p *fixture.Project, workers int) (*peer, err
 	if err != nil {
 		return nil, err
 	}
-	modules, err := filepath.Abs(filepath.Join(tools(), "node_modules"))
+	modules, err := filepath.Abs(filepath.Join(tools(), "peer", "node_modules"))
 	if err != nil {
 		return nil, err
 	}

@@ -119,6 +119,15 @@ onnx_runtime() {
     mark_done onnxruntime "$onnxruntime"
 }
 
+# node_peer is ONNX Runtime as a Node.js program has it, without its scripts,
+# which would fetch more.
+node_peer() {
+    done_already node-peer "$onnxruntime" && [ -d "$tools/peer/node_modules/onnxruntime-node" ] && return
+    say "installing ONNX Runtime $onnxruntime for Node.js (a download of 86 MB)"
+    npm install --prefix "$tools/peer" --ignore-scripts --no-audit --no-fund --loglevel=error "onnxruntime-node@$onnxruntime" >/dev/null
+    mark_done node-peer "$onnxruntime"
+}
+
 python_set() { # python_set SET [VENV]: test, bench, …; in an environment of its own where one is named
     list=$here/requirements-$1.txt
     venv=$tools/${2:-venv}
@@ -163,6 +172,7 @@ bench)
     python_set bench
     python_peers scoring
     python_set mlserver venv-mlserver
+    node_peer
     ;;
 lint)
     linter
