@@ -14,13 +14,13 @@ import (
 // however little is in use; mostHeadroom is that of a server under load.
 const (
 	headroom     = 48 << 20
-	mostHeadroom = 192 << 20
+	mostHeadroom = 128 << 20
 )
 
 // SpareCollections lets a small heap grow by headroom between collections,
 // instead of to its double: a server has some 20 MB in use and would collect
 // ten times a second under load, for a fifth of its time. Requests that arrive
-// while it collects wait, so where collections come more often than once a
+// while it collects wait, so where collections come more often than twice a
 // second the headroom grows, and shrinks again when they get rare. A heap
 // larger than its headroom is collected as ever. It is for main to call, once;
 // GOGC overrules it.
@@ -28,7 +28,7 @@ func SpareCollections() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	c := &collection{percent: 100, room: headroom, last: time.Now()}
+	c := &collection{percent: 100, room: headroom, begun: time.Now()}
 	runtime.SetFinalizer(c, (*collection).ended)
 }
 
@@ -64,18 +64,21 @@ func boundOf(text string) (bytes int64, bound bool) {
 type collection struct {
 	percent int
 	room    int64
+	begun   time.Time // the process
 	last    time.Time // one ended
 }
 
 // What is often and what is rare for a collection.
 const (
-	often = time.Second
+	often = time.Second / 2
 	rare  = 10 * time.Second
 )
 
 func (c *collection) ended() {
 	now := time.Now()
-	c.room = roomAfter(c.room, now.Sub(c.last))
+	if now.Sub(c.begun) > settled { // a start collects often, for it has little yet
+		c.room = roomAfter(c.room, now.Sub(c.last))
+	}
 	c.last = now
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
