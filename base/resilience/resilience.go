@@ -159,12 +159,13 @@ type final struct{ error }
 
 func (f *final) Unwrap() error { return f.error }
 
-// plain takes the marks of this package off an error.
+// plain takes the marks of this package off an error. They are its outermost:
+// one that lies deeper is part of what somebody else said.
 func plain(err error) error {
-	if d, ok := err.(*delayed); ok {
+	if d, ok := err.(*delayed); ok { //nolint:errorlint // the outermost
 		return plain(d.error)
 	}
-	if f, ok := err.(*final); ok {
+	if f, ok := err.(*final); ok { //nolint:errorlint // the outermost
 		return plain(f.error)
 	}
 	return err

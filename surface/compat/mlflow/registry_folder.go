@@ -118,8 +118,8 @@ const onnxVersion = "1.17.0"
 func onnxFolder(v registry.Version, graph []byte) (map[string]content, error) {
 	const file = "model.onnx"
 	files := map[string]content{
-		file:               content{text: graph},
-		"requirements.txt": content{text: []byte("mlflow\nonnx\nonnxruntime\nnumpy\npandas\n")},
+		file:               {text: graph},
+		"requirements.txt": {text: []byte("mlflow\nonnx\nonnxruntime\nnumpy\npandas\n")},
 	}
 	return withMLmodel(v, files, map[string]any{
 		"onnx": map[string]any{"onnx_version": onnxVersion, "data": file, "providers": []string{"CPUExecutionProvider"}, "save_as_external_data": false},
