@@ -19,23 +19,22 @@ func (l *learner) definition(o objective, named map[string][]string) (*tree.Defi
 	if err != nil {
 		return nil, err
 	}
+	if l.booster != "gbtree" && l.booster != "dart" && l.booster != "gblinear" {
+		return nil, fault.New(fault.Unsupported, "the booster %q of the XGBoost model is not known", shorten(l.booster))
+	}
 	c, err := l.columns(named)
 	if err != nil {
 		return nil, err
 	}
 	def.Encoder = &encode.Encoder{Columns: c.columns}
-	switch l.booster {
-	case "gbtree", "dart":
-		if err := l.bind(c); err != nil {
-			return nil, err
-		}
-		def.Trees, err = l.trees(len(def.Base))
-		def.Importance = l.importance(c)
-	case "gblinear":
-		err = l.linear(def)
-	default:
-		err = fault.New(fault.Unsupported, "the booster %q of the XGBoost model is not known", shorten(l.booster))
+	if l.booster == "gblinear" {
+		return def, l.linear(def)
 	}
+	if err := l.bind(c); err != nil {
+		return nil, err
+	}
+	def.Trees, err = l.trees(len(def.Base))
+	def.Importance = l.importance(c)
 	return def, err
 }
 
@@ -84,7 +83,7 @@ func (l *learner) columns(named map[string][]string) (*columns, error) {
 		return nil, err
 	}
 	numbers, codes := l.uses()
-	c := &columns{number: make([]int, l.features), coded: make([]int, l.features)}
+	c := &columns{columns: make([]encode.Column, 0, l.features), number: make([]int, l.features), coded: make([]int, l.features)}
 	for i := range l.features {
 		known := l.known(i, named)
 		c.number[i], c.coded[i] = -1, -1
@@ -125,6 +124,9 @@ func (l *learner) checkFeatures(named map[string][]string) error {
 		return invalid("it has %d feature names for %d features", len(l.names), l.features)
 	case len(l.categories) != 0 && len(l.categories) != l.features:
 		return invalid("it has the categories of %d features, of %d", len(l.categories), l.features)
+	}
+	if len(l.names) == 0 && len(named) == 0 { // f0, f1, … are different
+		return nil
 	}
 	names := make(map[string]bool, l.features)
 	for i := range l.features {
