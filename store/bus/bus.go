@@ -1,0 +1,142 @@
+// Package bus is the contract of what carries events: topics of brokers,
+// queues, webhooks, files and tables, as the stream pattern sees them.
+//
+// A Bus opens Readers and Writers of topics. A Reader gives events in batches
+// and is told which of them are dealt with; a Writer publishes. The bus is
+// transport and nothing more: what was decided, how far a stream has come and
+// what its windows hold is kept in the catalog, in one transaction, and a
+// reader begins where that says. So there are two sorts of readers, told apart
+// by Positioned:
+//
+//   - a log (NATS JetStream, Kafka, files, tables) has partitions, and each
+//     event an offset that rises within its partition. Assigned says where to
+//     begin; Ack only lets the broker forget.
+//   - a queue (AMQP, MQTT, webhooks) has no place to go back to: an event that
+//     was not acknowledged is delivered again, and one that was is gone. Ack is
+//     what makes it so, and is called after the commit.
+//
+// Every event is delivered at least once, in the order of its partition (a
+// queue promises no order). Readers and writers bound what they hold in
+// memory. Backends are the folders below; bustest is their conformance suite.
+package bus
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// Event is one message on its way.
+type Event struct {
+	// ID is what its producer calls it, or "": two events of one ID are the
+	// same event.
+	ID string
+	// Key decides the partition, and with it the order; it may be nil.
+	Key []byte
+	// Time is when the producer or the broker says that it happened, or zero.
+	Time time.Time
+	// Headers are the metadata that came with it. A name may stand once.
+	Headers []Header
+	// Body is the payload. It is the receiver's to keep, not to change.
+	Body []byte
+	// Partition and Offset are where a log has it: the next event of the
+	// partition has a higher offset. A queue says its own handle of the
+	// delivery.
+	Partition string
+	Offset    int64
+	// Attempt counts the deliveries of the event as the broker does, from
+	// 1; 0 where it does not count.
+	Attempt int
+}
+
+// Header is one entry of an event's metadata.
+type Header struct{ Name, Value string }
+
+// Header returns the value of a header, or "". Names compare without case.
+func (e *Event) Header(name string) string {
+	for _, h := range e.Headers {
+		if strings.EqualFold(h.Name, name) {
+			return h.Value
+		}
+	}
+	return ""
+}
+
+// Reader reads one topic. Next and Ack are called by one goroutine at a time,
+// Lag by any.
+type Reader interface {
+	// Next waits for events and returns between 1 and max of them as soon as
+	// there are some, in the order of their partitions. io.EOF (compared by ==)
+	// says that a file or table has come to its end. After an Unavailable fault
+	// it may be called again; the reader reconnects by itself.
+	Next(ctx context.Context, max int) ([]Event, error)
+	// Ack says that events are dealt with for good. Of a log, those before
+	// them in their partitions are so as well.
+	Ack(ctx context.Context, events []Event) error
+	// Lag is how many events wait behind those that Next returned, or -1
+	// where the broker does not tell.
+	Lag(ctx context.Context) (int64, error)
+	// Close lets the topic and its partitions go. It is safe to call twice.
+	Close() error
+}
+
+// Rejecter is a Reader that can tell its broker to deliver an event again.
+type Rejecter interface {
+	// Reject gives events back, to be delivered again after a time.
+	Reject(ctx context.Context, events []Event, after time.Duration) error
+}
+
+// Writer publishes to one topic. It is safe for many goroutines.
+type Writer interface {
+	// Write publishes events in their order and returns once the broker has
+	// them as durably as it is configured to. An event whose ID the broker
+	// already has, as far as it remembers, is not published twice. After an
+	// error any of them may be published or not: write all of them again.
+	Write(ctx context.Context, events []Event) error
+	// Close waits for what is being written. It is safe to call twice.
+	Close() error
+}
+
+// ReadOptions say how a topic is read.
+type ReadOptions struct {
+	// Group names those who share the work: each partition is read by one of
+	// them. Durable names on the broker are made of it.
+	Group string
+	// Assigned is called when partitions come to this reader, before their
+	// first event, and returns the offset of the next event to read for each:
+	// First, Latest, or one more than that of the last event dealt with. nil
+	// means First. Queues do not call it.
+	Assigned func(ctx context.Context, partitions []string) (map[string]int64, error)
+	// Lost is called when partitions go to somebody else; no event of theirs
+	// comes from Next after it returned. It may be nil.
+	Lost func(partitions []string)
+	// Buffer bounds the bytes that are read ahead; 16 MiB when 0.
+	Buffer int64
+	// MaxEvent bounds the body of one event; 16 MiB when 0. A larger one comes
+	// as an event without a body and with the header HeaderTooLarge.
+	MaxEvent int64
+}
+
+// Places to begin that are no offsets.
+const (
+	First  int64 = -1 // the oldest event there is
+	Latest int64 = -2 // those that come from now on
+)
+
+// HeaderTooLarge marks an event whose body was left behind; its value is the
+// size of the body in bytes.
+const HeaderTooLarge = "leat-too-large"
+
+// Bus opens topics. Its methods are safe for many goroutines.
+type Bus interface {
+	// Reader begins to read a topic.
+	Reader(ctx context.Context, topic string, o ReadOptions) (Reader, error)
+	// Writer begins to publish to a topic, which it makes where the broker
+	// lets it.
+	Writer(ctx context.Context, topic string) (Writer, error)
+	// Positioned tells whether topics are logs, with offsets to begin at, or
+	// queues.
+	Positioned() bool
+	// Close closes what is left open. It is safe to call twice.
+	Close() error
+}
