@@ -1,0 +1,64 @@
+package online
+
+import (
+	"math/rand/v2"
+
+	"github.com/leat-ai/leat/base/fault"
+)
+
+// The bounds of what a store keeps. They are what every backend can do: an
+// index of PostgreSQL takes keys up to 2,700 bytes.
+const (
+	MaxTable = 200
+	MaxKey   = 1024
+	MaxValue = 16 << 20
+)
+
+// CheckTable tells whether a table may be called so.
+func CheckTable(table string) error {
+	if table == "" || len(table) > MaxTable {
+		return fault.New(fault.Invalid, "a table of online features has a name of %d bytes", len(table)).
+			Hint("use between 1 and %d bytes", MaxTable)
+	}
+	for i := range len(table) {
+		if c := table[i]; c <= ' ' || c > '~' {
+			return fault.New(fault.Invalid, "a table of online features cannot be called %q", table).
+				Hint("use printable ASCII characters and no spaces")
+		}
+	}
+	return nil
+}
+
+// CheckKey tells whether a key is within the bounds.
+func CheckKey(key []byte) error {
+	if len(key) == 0 {
+		return fault.New(fault.Invalid, "a key of online features is empty")
+	}
+	if len(key) > MaxKey {
+		return fault.New(fault.TooLarge, "a key of online features has %d bytes", len(key)).
+			Hint("the values of an entity may have %d bytes together", MaxKey)
+	}
+	return nil
+}
+
+// Check tells whether an entry is within the bounds.
+func (e *Entry) Check() error {
+	if err := CheckKey(e.Key); err != nil {
+		return err
+	}
+	if len(e.Value) > MaxValue {
+		return fault.New(fault.TooLarge, "a value of online features has %d bytes", len(e.Value)).
+			Hint("the features of one entity may have %d MiB", MaxValue>>20)
+	}
+	return nil
+}
+
+// NewVersion returns a version that no other entry has: 64 random bits, never
+// 0.
+func NewVersion() uint64 {
+	for {
+		if v := rand.Uint64(); v != 0 {
+			return v
+		}
+	}
+}
