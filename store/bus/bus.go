@@ -22,8 +22,12 @@ package bus
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/leat-ai/leat/base/fault"
 )
 
 // Event is one message on its way.
@@ -91,7 +95,9 @@ type Writer interface {
 	// Write publishes events in their order and returns once the broker has
 	// them as durably as it is configured to. An event whose ID the broker
 	// already has, as far as it remembers, is not published twice. After an
-	// error any of them may be published or not: write all of them again.
+	// error any of them may be published or not: write all of them again. Only
+	// a *Refused says that none of them was published, and which one is the
+	// reason.
 	Write(ctx context.Context, events []Event) error
 	// Close waits for what is being written. It is safe to call twice.
 	Close() error
@@ -115,6 +121,27 @@ type ReadOptions struct {
 	// MaxEvent bounds the body of one event; 16 MiB when 0. A larger one comes
 	// as an event without a body and with the header HeaderTooLarge.
 	MaxEvent int64
+	// Partitions are those to read, and no group shares them out. When empty,
+	// those that the broker assigns to the reader, and where it assigns none
+	// (see Divider), all.
+	Partitions []string
+}
+
+// Bounds of ReadOptions where they are 0, in bytes.
+const (
+	DefaultBuffer   = 16 << 20
+	DefaultMaxEvent = 16 << 20
+)
+
+// WithDefaults returns the options with the bounds that are meant by 0.
+func (o ReadOptions) WithDefaults() ReadOptions {
+	if o.Buffer <= 0 {
+		o.Buffer = DefaultBuffer
+	}
+	if o.MaxEvent <= 0 {
+		o.MaxEvent = DefaultMaxEvent
+	}
+	return o
 }
 
 // Places to begin that are no offsets.
@@ -139,4 +166,73 @@ type Bus interface {
 	Positioned() bool
 	// Close closes what is left open. It is safe to call twice.
 	Close() error
+}
+
+// Divider is a Bus of logs whose broker does not share partitions out among
+// the readers of a group: those who share them agree among themselves who
+// reads which, and say so in ReadOptions.Partitions.
+type Divider interface {
+	// Partitions lists the partitions of a topic.
+	Partitions(ctx context.Context, topic string) ([]string, error)
+}
+
+// Refused is why a Write published nothing: one of its events is such that
+// the broker never takes it, because it is too large or its headers cannot be
+// written. Its kind is that of the fault within, TooLarge or Invalid.
+type Refused struct {
+	Index int // of the event among those of the Write
+	Err   error
+}
+
+// Error says which event it was and what is wrong with it.
+func (r *Refused) Error() string { return fmt.Sprintf("event %d cannot be published: %v", r.Index, r.Err) }
+
+// Unwrap returns what is wrong with the event.
+func (r *Refused) Unwrap() error { return r.Err }
+
+// Gap says that a log no longer has what a reader was to read: events were
+// removed before they were read, or the broker lost what it had. Next returns
+// it instead of waiting for events that never come, and returns it again until
+// the reader is closed: whoever reads decides whether to begin at First, at
+// Last+1, or to fill the log again. Its kind is Corrupt.
+type Gap struct {
+	Topic     string
+	Partition string
+	Asked     int64 // the offset that was to be read next
+	First     int64 // that of the oldest event that the log has
+	Last      int64 // that of the newest; First-1 when it has none
+	Wiped     bool  // the log is another than the one that was read: offsets say nothing about it
+}
+
+// Error tells what is there and what is not.
+func (g *Gap) Error() string {
+	if g.Wiped {
+		return fmt.Sprintf("partition %s of %s was wiped: what was behind offset %d is gone", g.Partition, g.Topic, g.Asked)
+	}
+	return fmt.Sprintf("partition %s of %s has the offsets %d to %d and not %d, which comes next",
+		g.Partition, g.Topic, g.First, g.Last, g.Asked)
+}
+
+// Unwrap returns the fault that gives a Gap its kind.
+func (g *Gap) Unwrap() error {
+	return fault.New(fault.Corrupt, "the log has a gap").Hint("begin at the oldest event that is left, or fill the topic again from its source")
+}
+
+// Partition names a partition of a log by its number and the identity of the
+// log, so that a topic that is deleted and made again, or wiped, has other
+// partitions than before: an offset of the old one is never taken for one of
+// the new. number comes back from Number.
+func Partition(number int, identity string) string {
+	if identity == "" {
+		return strconv.Itoa(number)
+	}
+	return strconv.Itoa(number) + "@" + identity
+}
+
+// Number returns the number and the identity in the name of a partition, and
+// whether it is one that Partition made.
+func Number(partition string) (number int, identity string, ok bool) {
+	digits, identity, _ := strings.Cut(partition, "@")
+	n, err := strconv.ParseUint(digits, 10, 31)
+	return int(n), identity, err == nil
 }
