@@ -194,3 +194,11 @@ func parseTimestamp(s string) (int64, bool) {
 	}
 	return us, c.ok && c.s == ""
 }
+
+// ParseTimestamp reads a text as cast(… as timestamp) does: 2026-03-31,
+// followed perhaps by a time of day, and that by a zone. It gives
+// microseconds since 1970, UTC.
+func ParseTimestamp(text string) (micros int64, ok bool) { return parseTimestamp(text) }
+
+// ParseDate reads a text as cast(… as date) does, in days since 1970.
+func ParseDate(text string) (days int64, ok bool) { return parseDate(text) }
