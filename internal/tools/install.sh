@@ -61,6 +61,7 @@ has_venv() { command -v python3 >/dev/null && python3 -c 'import ensurepip, venv
 system_packages() { # system_packages test|bench
     missing=
     has_venv || missing="$missing python3 python3-venv"
+    command -v redis-server >/dev/null || missing="$missing redis-server"
     [ -e /usr/lib/x86_64-linux-gnu/libgomp.so.1 ] || [ -e /usr/lib/aarch64-linux-gnu/libgomp.so.1 ] || missing="$missing libgomp1"
     if [ "$1" = test ]; then
         ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
@@ -163,13 +164,15 @@ test)
     onnx_runtime
     python_set test
     python_set triton venv-triton
-    python_set mlflow3 venv-mlflow3 # each asks for other versions than the rest
+    python_set feast venv-feast     # each asks for other versions than the rest
+    python_set mlflow3 venv-mlflow3
     python_set mlflow2 venv-mlflow2
     python_set mlserver venv-mlserver
     ;;
 bench)
     system_packages bench
     python_set bench
+    python_set feast venv-feast
     python_peers scoring
     python_set mlserver venv-mlserver
     node_peer
