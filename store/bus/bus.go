@@ -185,7 +185,9 @@ type Refused struct {
 }
 
 // Error says which event it was and what is wrong with it.
-func (r *Refused) Error() string { return fmt.Sprintf("event %d cannot be published: %v", r.Index, r.Err) }
+func (r *Refused) Error() string {
+	return fmt.Sprintf("event %d cannot be published: %v", r.Index, r.Err)
+}
 
 // Unwrap returns what is wrong with the event.
 func (r *Refused) Unwrap() error { return r.Err }
