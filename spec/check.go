@@ -135,7 +135,11 @@ func (c *checker) filled(v reflect.Value, r Rules, path string) {
 	case reflect.Slice:
 		if f, ok := v.Interface().(Features); ok {
 			for _, x := range f {
-				c.expression(x.Expr, below(path, x.Name))
+				if at := below(path, x.Name); x.Aggregate != nil {
+					c.fields(reflect.ValueOf(x.Aggregate).Elem(), at)
+				} else {
+					c.expression(x.Expr, at)
+				}
 			}
 			return
 		}
@@ -257,7 +261,8 @@ func (c *checker) scheme(s, path string, schemes ...string) {
 		return
 	}
 	if name == "nats" || name == "kafka" {
-		c.bad(path, "%s: %s:// comes with streams, which are not built yet", label(path), name).Kind = fault.Unsupported
+		c.bad(path, "%s cannot be %s://: events are read by a Stream", label(path), name).
+			Hint("write a Stream with from: %s and keep: lake://…", s)
 		return
 	}
 	var known []string
@@ -292,6 +297,8 @@ func (c *checker) resource(s Spec) {
 	case *Endpoint:
 		s.check(c)
 	case *Batch:
+		s.check(c)
+	case *Stream:
 		s.check(c)
 	case *Monitor:
 		s.check(c)

@@ -22,6 +22,7 @@ const (
 	KindModel       Kind = "Model"
 	KindEndpoint    Kind = "Endpoint"
 	KindBatch       Kind = "Batch"
+	KindStream      Kind = "Stream"
 	KindMonitor     Kind = "Monitor"
 	KindPipeline    Kind = "Pipeline"
 )
@@ -75,7 +76,7 @@ func (s *Pipeline) name() string { return s.Name }
 // Kinds lists every kind in the order of documentation.
 func Kinds() []Kind {
 	return []Kind{KindEnvironment, KindSource, KindFeatureView, KindModel,
-		KindEndpoint, KindBatch, KindMonitor, KindPipeline}
+		KindEndpoint, KindBatch, KindStream, KindMonitor, KindPipeline}
 }
 
 // New returns an empty spec of a kind, or nil for a kind that does not exist.
@@ -93,6 +94,8 @@ func New(kind Kind) Spec {
 		return new(Endpoint)
 	case KindBatch:
 		return new(Batch)
+	case KindStream:
+		return new(Stream)
 	case KindMonitor:
 		return new(Monitor)
 	case KindPipeline:

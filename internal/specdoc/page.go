@@ -11,7 +11,7 @@ import (
 
 const head = `# The resource language
 
-<!-- Written by "go generate ./spec" from spec/kinds.go; a test compares. -->
+<!-- Written by "go generate ./spec" from spec/*.go; a test compares. -->
 
 A project is a folder of YAML files. Each document is one resource: its
 ` + "`kind`" + `, its ` + "`name`" + `, and the fields of its kind below. Files may hold several
@@ -41,8 +41,8 @@ to begin from are in [examples](../../examples).
 `
 
 // Page writes the reference of the language.
-func Page(kindsGo string) ([]byte, error) {
-	kinds, parts, err := Language(kindsGo)
+func Page(folder string) ([]byte, error) {
+	kinds, parts, err := Language(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -98,9 +98,11 @@ func kindOf(t reflect.Type, r spec.Rules) string {
 	case reflect.TypeFor[spec.Columns]():
 		return "mapping of column names to types"
 	case reflect.TypeFor[spec.Features]():
-		return "mapping of names to expressions"
+		return "mapping of names to expressions or [aggregates](#aggregate)"
 	case reflect.TypeFor[spec.Names]():
 		return "names" + of(r)
+	case reflect.TypeFor[spec.Durations]():
+		return "duration or list of durations"
 	case reflect.TypeFor[spec.Percent]():
 		return "percent"
 	case reflect.TypeFor[spec.Rate]():

@@ -70,8 +70,8 @@ func (p properties) MarshalJSON() ([]byte, error) {
 const variable = `\$\{`
 
 // Schema writes the JSON Schema of one resource document.
-func Schema(kindsGo string) ([]byte, error) {
-	kinds, parts, err := Language(kindsGo)
+func Schema(folder string) ([]byte, error) {
+	kinds, parts, err := Language(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -138,9 +138,14 @@ func value(t reflect.Type, r spec.Rules) *schema {
 		}
 		return &schema{Type: "object", Values: &schema{Enum: types}}
 	case reflect.TypeFor[spec.Features]():
-		return &schema{Type: "object", Values: &schema{Type: []string{"string", "number", "boolean"}}}
+		return &schema{Type: "object", Values: &schema{AnyOf: []*schema{
+			{Type: []string{"string", "number", "boolean"}},
+			{Ref: "#/$defs/" + reflect.TypeFor[spec.Aggregate]().Name()}}}}
 	case reflect.TypeFor[spec.Names]():
 		return &schema{AnyOf: []*schema{{Type: "string"}, {Type: "array", Items: &schema{Type: "string"}}}}
+	case reflect.TypeFor[spec.Durations]():
+		one := value(reflect.TypeFor[spec.Duration](), r)
+		return &schema{AnyOf: []*schema{one, {Type: "array", Items: one}}}
 	case reflect.TypeFor[spec.Percent]():
 		return &schema{Type: []string{"string", "number"}, Pattern: `^[0-9.]+ *%?$|` + variable}
 	case reflect.TypeFor[spec.Rate]():

@@ -3,7 +3,7 @@
 // docs/reference/language.md for people.
 //
 // Names, types and rules come from the struct tags (spec.RulesOf), sentences
-// from the comments of spec/kinds.go. The test of this package compares what
+// from the comments of spec/*.go. The test of this package compares what
 // is committed with what is generated; "go generate ./spec" writes it anew.
 package specdoc
 
@@ -12,6 +12,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"path/filepath"
 	"reflect"
 	"strings"
 
@@ -33,8 +34,8 @@ type Field struct {
 
 // Language lists the kinds, and after them the parts that they are made of in
 // the order of their first use.
-func Language(kindsGo string) (kinds, parts []Shape, err error) {
-	comments, err := readComments(kindsGo)
+func Language(folder string) (kinds, parts []Shape, err error) {
+	comments, err := readComments(folder)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,21 +72,37 @@ func inFiles(doc string, r spec.Rules) string {
 	return doc
 }
 
-// element takes pointers and lists away.
+// element takes pointers and lists away. The part of Features that has fields
+// is the aggregate.
 func element(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
+	if t == reflect.TypeFor[spec.FeatureDef]() {
+		return reflect.TypeFor[spec.Aggregate]()
+	}
 	return t
 }
 
-// readComments maps "Type" and "Type.Field" to their comments, on one line.
-func readComments(file string) (map[string]string, error) {
-	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
-	if err != nil {
-		return nil, fmt.Errorf("the kinds cannot be read: %w", err)
+// readComments maps "Type" and "Type.Field" of a folder's files to their
+// comments, on one line.
+func readComments(folder string) (map[string]string, error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil || len(files) == 0 {
+		return nil, fmt.Errorf("there are no kinds in %s: %w", folder, err)
 	}
 	all := make(map[string]string)
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+		if err != nil {
+			return nil, fmt.Errorf("the kinds cannot be read: %w", err)
+		}
+		gather(parsed, all)
+	}
+	return all, nil
+}
+
+func gather(parsed *ast.File, all map[string]string) {
 	for _, decl := range parsed.Decls {
 		gen, ok := decl.(*ast.GenDecl)
 		if !ok {
@@ -106,7 +123,6 @@ func readComments(file string) (map[string]string, error) {
 			}
 		}
 	}
-	return all, nil
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
