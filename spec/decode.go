@@ -27,7 +27,7 @@ type decoder struct {
 
 // laterKinds and laterFields name what the language will have, so that
 // somebody who read of it is told the truth instead of "unknown".
-func laterKinds() []string { return []string{"Stream", "Knowledge", "Assistant"} }
+func laterKinds() []string { return []string{"Knowledge", "Assistant"} }
 
 func laterFields() map[string]string {
 	return map[string]string{"deploy.strategy": "canary releases", "signals.auc": "signals of quality"}
@@ -61,6 +61,9 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, r Rules, path string) {
 		return
 	case *Names:
 		d.names(n, p, path)
+		return
+	case *Durations:
+		d.durations(n, p, path)
 		return
 	case encoding.TextUnmarshaler:
 		d.text(n, p, path)
@@ -244,7 +247,8 @@ func meantType(word string) string {
 
 func (d *decoder) features(n *yaml.Node, out *Features, path string) {
 	if n.Kind != yaml.MappingNode {
-		d.wants(n, path, "a mapping of feature names to expressions").Hint("write it like {share: amount / limit}")
+		d.wants(n, path, "a mapping of feature names to expressions or aggregates").
+			Hint("write it like {share: amount / limit, spend: {sum: amount, window: 24h}}")
 		return
 	}
 	for i := 0; i < len(n.Content); i += 2 {
@@ -252,13 +256,30 @@ func (d *decoder) features(n *yaml.Node, out *Features, path string) {
 		item, at := n.Content[i+1], below(path, f.Name)
 		d.places[at] = d.at(item)
 		if item.Kind == yaml.MappingNode {
-			d.failed[at] = true
-			d.mistakes.add(d.at(item), fault.Unsupported, "feature %s is a mapping: features over windows of time are not built yet", quote([]byte(f.Name))).
-				Hint("write an expression over the columns of one row, or compute it in sql")
-			continue
+			f.Aggregate = new(Aggregate)
+			d.fields(item, reflect.ValueOf(f.Aggregate).Elem(), at)
+		} else {
+			d.scalar(item, reflect.ValueOf(&f.Expr).Elem(), Rules{Scalar: true}, at)
 		}
-		d.scalar(item, reflect.ValueOf(&f.Expr).Elem(), Rules{Scalar: true}, at)
 		*out = append(*out, f)
+	}
+}
+
+// durations reads a list of lengths of time, or one without brackets.
+func (d *decoder) durations(n *yaml.Node, out *Durations, path string) {
+	items := n.Content
+	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
+		items = []*yaml.Node{n}
+	} else if n.Kind != yaml.SequenceNode {
+		d.wants(n, path, "a length of time or a list of them")
+		return
+	}
+	for i, item := range items {
+		var v Duration
+		at := element(path, i)
+		d.places[at] = d.at(item)
+		d.text(item, &v, at)
+		*out = append(*out, v)
 	}
 }
 

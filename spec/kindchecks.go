@@ -39,28 +39,6 @@ func (s *Source) check(c *checker) {
 	}
 }
 
-func (v *FeatureView) check(c *checker) {
-	if len(v.Columns)+len(v.Features) == 0 && v.SQL == "" && !c.failed["columns"] && !c.failed["features"] && !c.given("features") {
-		c.bad("", "FeatureView %q has no features", v.Name).Hint("give it columns, features or sql")
-	}
-	if v.SQL != "" && len(v.Entity) == 0 && !c.failed["entity"] {
-		c.bad("sql", `"sql" computes features per entity, and there is no entity`).Hint("add a field like entity: customer_id")
-	}
-	if v.SQL != "" && len(v.Columns)+len(v.Features) > 0 {
-		c.bad("sql", `"sql" stands beside columns or features`).Hint("select the columns in the SQL, or make two views")
-	}
-	seen := make(map[string]bool)
-	for _, name := range v.Columns {
-		seen[name] = true
-	}
-	for _, f := range v.Features {
-		if seen[f.Name] {
-			c.bad(below("features", f.Name), "the feature %q is also one of columns", f.Name).Hint("give it another name")
-		}
-		seen[f.Name] = true
-	}
-}
-
 func (p *Pipeline) check(c *checker) {
 	var trained *TrainStep
 	for i, step := range p.Steps {

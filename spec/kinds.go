@@ -61,7 +61,8 @@ func (s *Source) HasHeader() bool { return s.Header == nil || *s.Header }
 type Columns []frame.Column
 
 // FeatureView is a set of features of an entity, defined once for training
-// and for serving.
+// and for serving. One without a source and without sql is computed on demand:
+// from the request, and from the views that are listed before it.
 type FeatureView struct {
 	// Name of the view.
 	Name string `json:"name" spec:"required"`
@@ -69,13 +70,29 @@ type FeatureView struct {
 	// single name needs no brackets. Without one, features are those of the
 	// row itself.
 	Entity Names `json:"entity,omitempty"`
-	// Source that the columns come from.
-	Source string `json:"source" spec:"required,ref=Source|lake"`
-	// Timestamp is the column that says when a row became known.
+	// Source that the columns come from; absent in a view that is computed on
+	// demand.
+	Source string `json:"source,omitempty" spec:"ref=Source|lake"`
+	// Timestamp is the column that says when a row became known; of windows,
+	// the time of the event.
 	Timestamp string `json:"timestamp,omitempty"`
+	// Known is the column that says when a row became known, where that is
+	// later than the time of its event.
+	Known string `json:"known,omitempty"`
+	// TTL is how long values hold: a value whose event is older is stale, and
+	// an aggregate without a window looks back so far.
+	TTL Duration `json:"ttl,omitempty"`
+	// Lateness is how long after its successors an event of a stream may
+	// come.
+	Lateness Duration `json:"lateness,omitempty"`
+	// Inputs maps the columns that a request has to their types, of a view
+	// that is computed on demand.
+	Inputs Columns `json:"inputs,omitempty"`
 	// Columns of the source that are features as they are.
 	Columns Names `json:"columns,omitempty"`
-	// Features maps names to expressions over the columns of one row.
+	// Features maps names to expressions over the columns of one row, or to
+	// aggregates over the events of an entity. Beside aggregates, expressions
+	// read the aggregates.
 	Features Features `json:"features,omitempty" spec:"expr"`
 	// SQL computes features per entity over the lake; they are looked up by
 	// Entity.
@@ -84,16 +101,70 @@ type FeatureView struct {
 	Owner string `json:"owner,omitempty"`
 	// Tags help to find the view.
 	Tags Names `json:"tags,omitempty"`
+	// Class says how protected what the view holds is.
+	Class string `json:"class,omitempty" spec:"enum=pii|sensitive|public"`
 }
 
-// Features is an ordered mapping of feature names to expressions.
+// Features is an ordered mapping of feature names to expressions and
+// aggregates.
 type Features []FeatureDef
 
-// FeatureDef is one feature computed by an expression over its source's row.
+// FeatureDef is one feature: an expression, or an aggregate where Aggregate
+// is there.
 type FeatureDef struct {
-	Name string
-	Expr string
+	Name      string
+	Expr      string
+	Aggregate *Aggregate
 }
+
+// Aggregate is a feature over the events of an entity: of a window that ends
+// at the time that is asked for, which is not part of it. Without one it is
+// over all of the past, as far back as the ttl of the view. A missing value is
+// no value of any of them.
+type Aggregate struct {
+	// Count is how many events there are: "*", or those where the expression
+	// has a value.
+	Count string `json:"count,omitempty" spec:"oneof"`
+	// Sum adds up the values of an expression, exactly, and rounds once.
+	Sum string `json:"sum,omitempty" spec:"oneof,expr"`
+	// Avg is their mean.
+	Avg string `json:"avg,omitempty" spec:"oneof,expr"`
+	// Min is the least of them.
+	Min string `json:"min,omitempty" spec:"oneof,expr"`
+	// Max is the greatest of them.
+	Max string `json:"max,omitempty" spec:"oneof,expr"`
+	// Last is the value of the latest event that has one.
+	Last string `json:"last,omitempty" spec:"oneof,expr"`
+	// First is the value of the earliest event that has one.
+	First string `json:"first,omitempty" spec:"oneof,expr"`
+	// Distinct is how many different values there are.
+	Distinct string `json:"distinct,omitempty" spec:"oneof,expr"`
+	// Stddev is the standard deviation of the values as a sample of more.
+	Stddev string `json:"stddev,omitempty" spec:"oneof,expr"`
+	// Quantile is the value that a share q of them is not above, within 1 %.
+	Quantile string `json:"quantile,omitempty" spec:"oneof,expr"`
+	// Q is the share of a quantile: 0.95 for the 95th percentile.
+	Q float64 `json:"q,omitempty" spec:"min=0,max=1"`
+	// Where says which events count.
+	Where string `json:"where,omitempty" spec:"expr"`
+	// Window is how far back the events reach. Several windows are several
+	// features: spend over [1h, 24h] is spend_1h and spend_24h.
+	Window Durations `json:"window,omitempty"`
+	// Slide moves the old edge of the window in steps, which bounds what is
+	// kept: whole steps are summed up. The window is then longer by up to a
+	// step.
+	Slide Duration `json:"slide,omitempty"`
+	// Tumbling is the length of buckets beginning at multiples of it since
+	// 1970; the events are those of the present bucket.
+	Tumbling Duration `json:"tumbling,omitempty"`
+	// Session is the length of a gap that ends a session; the events are those
+	// of the present session.
+	Session Duration `json:"session,omitempty"`
+}
+
+// Durations is a list of lengths of time; one alone may be written without
+// brackets.
+type Durations []Duration
 
 // Names is a list of names; one alone may be written without brackets.
 type Names []string

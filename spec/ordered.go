@@ -16,31 +16,52 @@ import (
 
 // MarshalJSON writes an object of name: type.
 func (c Columns) MarshalJSON() ([]byte, error) {
-	return marshalOrdered(len(c), func(i int) (string, string) { return c[i].Name, string(c[i].Type) })
+	return marshalOrdered(len(c), func(i int) (string, any) { return c[i].Name, string(c[i].Type) })
 }
 
 // UnmarshalJSON reads an object of name: type.
 func (c *Columns) UnmarshalJSON(data []byte) error {
 	*c = nil
-	return unmarshalOrdered(data, func(name, value string) {
-		*c = append(*c, frame.Column{Name: name, Type: frame.Type(value)})
+	return unmarshalOrdered(data, func(name string, value json.RawMessage) error {
+		var t frame.Type
+		if err := json.Unmarshal(value, &t); err != nil {
+			return fault.New(fault.Invalid, "the value of %s is not text", name)
+		}
+		*c = append(*c, frame.Column{Name: name, Type: t})
+		return nil
 	})
 }
 
-// MarshalJSON writes an object of name: expression.
+// MarshalJSON writes an object of name: expression or aggregate.
 func (f Features) MarshalJSON() ([]byte, error) {
-	return marshalOrdered(len(f), func(i int) (string, string) { return f[i].Name, f[i].Expr })
+	return marshalOrdered(len(f), func(i int) (string, any) {
+		if f[i].Aggregate != nil {
+			return f[i].Name, f[i].Aggregate
+		}
+		return f[i].Name, f[i].Expr
+	})
 }
 
-// UnmarshalJSON reads an object of name: expression.
+// UnmarshalJSON reads an object of name: expression or aggregate.
 func (f *Features) UnmarshalJSON(data []byte) error {
 	*f = nil
-	return unmarshalOrdered(data, func(name, value string) {
-		*f = append(*f, FeatureDef{Name: name, Expr: value})
+	return unmarshalOrdered(data, func(name string, value json.RawMessage) error {
+		def, into := FeatureDef{Name: name}, any(nil)
+		if value[0] == '{' {
+			def.Aggregate = new(Aggregate)
+			into = def.Aggregate
+		} else {
+			into = &def.Expr
+		}
+		if err := json.Unmarshal(value, into); err != nil {
+			return fault.Wrap(err, fault.Invalid, "the value of %s is neither an expression nor an aggregate", name)
+		}
+		*f = append(*f, def)
+		return nil
 	})
 }
 
-func marshalOrdered(n int, pair func(int) (name, value string)) ([]byte, error) {
+func marshalOrdered(n int, pair func(int) (name string, value any)) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')
 	for i := range n {
@@ -56,7 +77,7 @@ func marshalOrdered(n int, pair func(int) (name, value string)) ([]byte, error) 
 	return b.Bytes(), nil
 }
 
-func unmarshalOrdered(data []byte, add func(name, value string)) error {
+func unmarshalOrdered(data []byte, add func(name string, value json.RawMessage) error) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
 		if err == nil && tok == nil {
@@ -65,15 +86,18 @@ func unmarshalOrdered(data []byte, add func(name, value string)) error {
 		return fault.New(fault.Invalid, "a mapping of names is expected")
 	}
 	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return fault.Wrap(err, fault.Invalid, "a mapping of names is broken")
+		tok, err := dec.Token()
+		name, ok := tok.(string)
+		if err != nil || !ok {
+			return fault.New(fault.Invalid, "a mapping of names is broken").Because(err)
 		}
-		var value string
+		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
-			return fault.Wrap(err, fault.Invalid, "the value of %v is not text", name)
+			return fault.Wrap(err, fault.Invalid, "the value of %s is broken", name)
 		}
-		add(name.(string), value)
+		if err := add(name, value); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package spec
 import (
 	"fmt"
 	"reflect"
+	"slices"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -19,7 +21,64 @@ func drawSpec(t *rapid.T) Spec {
 	if p, ok := s.(*Pipeline); ok && len(p.Steps) > 0 {
 		p.Steps[0] = Step{Train: &TrainStep{Model: "m", Features: Names{"v"}, Label: "y"}}
 	}
+	if v, ok := s.(*FeatureView); ok {
+		settle(t, v)
+	}
 	return s
+}
+
+// settle makes a view of random fields one of the three sorts that there are:
+// over rows, over windows, on demand.
+func settle(t *rapid.T, v *FeatureView) {
+	v.Known, v.Lateness = "", 0
+	v.TTL -= v.TTL % Duration(time.Microsecond)
+	switch sort := rapid.SampledFrom([]string{"rows", "windows", "on demand"}).Draw(t, "sort"); sort {
+	case "windows":
+		v.Source, v.Entity, v.Timestamp, v.Known = "s", Names{"id"}, "at", "known"
+		v.Columns, v.Inputs, v.SQL, v.TTL = nil, nil, "", 0
+		v.Lateness = Duration(rapid.IntRange(0, 1e6).Draw(t, "lateness")) * Duration(time.Millisecond)
+		v.Features = slices.DeleteFunc(v.Features, func(f FeatureDef) bool { return f.Aggregate == nil })
+		v.Features = append(v.Features, FeatureDef{Name: "a", Aggregate: &Aggregate{Count: Every}}, FeatureDef{Name: "share", Expr: "a + 1"})
+	case "on demand":
+		*v = FeatureView{Name: v.Name, Inputs: v.Inputs, Features: Features{{Name: "twice", Expr: "a * 2"}}, Owner: v.Owner, Tags: v.Tags, Class: v.Class}
+	default:
+		v.Source, v.Inputs = "s", nil
+		if v.Timestamp == "" {
+			v.TTL = 0
+		}
+		v.Features = slices.DeleteFunc(v.Features, func(f FeatureDef) bool { return f.Aggregate != nil })
+	}
+}
+
+// drawAggregate makes an aggregate that Validate accepts.
+func drawAggregate(t *rapid.T) *Aggregate {
+	a := new(Aggregate)
+	op := rapid.SampledFrom(Ops()).Draw(t, "op")
+	of := a.operands()[slices.Index(Ops(), op)]
+	*of = drawExpr(t)
+	if op == OpCount && rapid.Bool().Draw(t, "every") {
+		*of = Every
+	}
+	if op == OpQuantile {
+		a.Q = rapid.Float64Range(0.001, 0.999).Draw(t, "q")
+	}
+	if rapid.Bool().Draw(t, "filtered") {
+		a.Where = drawExpr(t)
+	}
+	length := Duration(rapid.IntRange(1, 1e9).Draw(t, "length")) * Duration(time.Microsecond)
+	switch rapid.IntRange(0, 4).Draw(t, "window") {
+	case 1:
+		a.Tumbling = length
+	case 2:
+		a.Session = length
+	case 3:
+		a.Slide, a.Window = length, Durations{length * 7}
+	case 4:
+		for i := range rapid.IntRange(1, 3).Draw(t, "windows") {
+			a.Window = append(a.Window, length*Duration(i+1))
+		}
+	}
+	return a
 }
 
 func drawName(t *rapid.T) string { return rapid.StringMatching(`[a-z][a-z0-9_-]{0,5}`).Draw(t, "name") }
@@ -63,7 +122,13 @@ func drawValue(t *rapid.T, v reflect.Value, r Rules) {
 		return
 	case *Features:
 		for _, name := range rapid.SliceOfNDistinct(rapid.Custom(drawText), 1, 4, rapid.ID).Draw(t, "features") {
-			*p = append(*p, FeatureDef{Name: name, Expr: drawExpr(t)})
+			f := FeatureDef{Name: name}
+			if rapid.Bool().Draw(t, "aggregate") {
+				f.Aggregate = drawAggregate(t)
+			} else {
+				f.Expr = drawExpr(t)
+			}
+			*p = append(*p, f)
 		}
 		return
 	case *Names:
@@ -77,6 +142,9 @@ func drawValue(t *rapid.T, v reflect.Value, r Rules) {
 		return
 	case *Bytes:
 		*p = Bytes(rapid.Int64Range(1, 1<<50).Draw(t, "bytes"))
+		return
+	case *Durations:
+		*p = Durations{Duration(rapid.Int64Range(1, 1<<50).Draw(t, "duration"))}
 		return
 	case *Duration:
 		*p = Duration(rapid.Int64Range(1, 1<<55).Draw(t, "duration"))

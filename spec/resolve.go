@@ -126,6 +126,10 @@ func orNone(names []string) string {
 
 // viewColumns checks that a view reads only columns that its source declares.
 func (k tables) viewColumns(c *checker, v *FeatureView) {
+	if v.OnDemand() {
+		k.onDemand(c, v)
+		return
+	}
 	schema := k.schemas[v.Source]
 	if len(schema) == 0 {
 		return
@@ -134,6 +138,7 @@ func (k tables) viewColumns(c *checker, v *FeatureView) {
 	check := func(name, path string) { c.column(name, path, t) }
 	if v.SQL == "" {
 		check(v.Timestamp, "timestamp")
+		check(v.Known, "known")
 		for i, name := range v.Entity {
 			check(name, element("entity", i))
 		}
@@ -141,8 +146,13 @@ func (k tables) viewColumns(c *checker, v *FeatureView) {
 	for i, name := range v.Columns {
 		check(name, element("columns", i))
 	}
+	if v.Windowed() {
+		t = v.aggregates(c, t)
+	}
 	for _, f := range v.Features {
-		c.bind(f.Expr, below("features", f.Name), t)
+		if f.Aggregate == nil {
+			c.bind(f.Expr, below("features", f.Name), t)
+		}
 	}
 }
 
@@ -161,6 +171,10 @@ func (k tables) trainColumns(c *checker, p *Pipeline) {
 				return // reported as a dangling name
 			}
 			k.leak(c, t, v, below(at, "label"))
+			if v.OnDemand() {
+				columns = append(columns, v.Inputs...)
+				continue
+			}
 			schema := k.schemas[v.Source]
 			if len(schema) == 0 {
 				return // nothing is declared, so nothing can be missed
@@ -186,8 +200,10 @@ func (tables) leak(c *checker, t *TrainStep, v *FeatureView, path string) {
 		c.bad(path, "the label %q is one of the columns of FeatureView %q", t.Label, v.Name).Hint(hint)
 	}
 	for _, f := range v.Features {
-		if e, err := expr.Parse(f.Expr); err == nil && slices.Contains(e.Names(), t.Label) {
-			c.bad(path, "the label %q is read by the feature %q of FeatureView %q", t.Label, f.Name, v.Name).Hint(hint)
+		for _, src := range v.reads(f) {
+			if e, err := expr.Parse(src); err == nil && slices.Contains(e.Names(), t.Label) {
+				c.bad(path, "the label %q is read by the feature %q of FeatureView %q", t.Label, f.Name, v.Name).Hint(hint)
+			}
 		}
 	}
 }

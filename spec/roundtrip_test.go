@@ -143,8 +143,11 @@ func TestTags(t *testing.T) {
 		for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {
 			typ = typ.Elem()
 		}
+		if typ == reflect.TypeFor[FeatureDef]() {
+			typ = reflect.TypeFor[Aggregate]()
+		}
 		rules := RulesOf(typ)
-		if seen[typ] || rules == nil || typ == reflect.TypeFor[FeatureDef]() {
+		if seen[typ] || rules == nil {
 			return
 		}
 		seen[typ] = true
