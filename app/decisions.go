@@ -135,7 +135,7 @@ func (s featureSet) Inputs() []model.Field {
 	return fields
 }
 
-func (s featureSet) Compute(ctx context.Context, in frame.Batch) (frame.Batch, []error, error) {
-	out, err := s.Set.Compute(ctx, in)
+func (s featureSet) Compute(ctx context.Context, in frame.Batch, a feature.Asked) (frame.Batch, []error, error) {
+	out, err := s.Set.ComputeAs(ctx, in, a)
 	return out, nil, err
 }

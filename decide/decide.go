@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/flow/feature"
 	"github.com/leat-ai/leat/guard/identity"
 )
 
@@ -45,6 +46,9 @@ type Request struct {
 	Keys      []string    // one per row, or nil: idempotency key, event id, row position
 	Run       string      // of a durable run, or ""
 	Received  time.Time   // when the request arrived, for the latency in the record
+	// Asked is when the rows were asked, the present when zero, and what of
+	// their features is known already.
+	Asked feature.Asked
 	// Seen, when set, is called once with what the model read and what is
 	// answered, before Decide returns; its error fails the request.
 	Seen func(inputs, output frame.Batch) error

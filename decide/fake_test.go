@@ -19,6 +19,7 @@ import (
 	"github.com/leat-ai/leat/decide"
 	"github.com/leat-ai/leat/decide/record"
 	"github.com/leat-ai/leat/flow/deploy"
+	"github.com/leat-ai/leat/flow/feature"
 	"github.com/leat-ai/leat/flow/registry"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/model"
@@ -188,7 +189,7 @@ func (d *doubled) Outputs() []frame.Column {
 }
 func (d *doubled) Close() error { d.closed.Add(1); return nil }
 
-func (d *doubled) Compute(_ context.Context, in frame.Batch) (frame.Batch, []error, error) {
+func (d *doubled) Compute(_ context.Context, in frame.Batch, _ feature.Asked) (frame.Batch, []error, error) {
 	b := array.NewFloat64Builder(memory.DefaultAllocator)
 	defer b.Release()
 	amounts := in.Column(frame.Index(in.Schema(), "amount")).(*array.Float64)

@@ -15,6 +15,7 @@ import (
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/decide/record"
 	"github.com/leat-ai/leat/flow/deploy"
+	"github.com/leat-ai/leat/flow/feature"
 	"github.com/leat-ai/leat/flow/registry"
 	"github.com/leat-ai/leat/model"
 )
@@ -44,7 +45,7 @@ type FeatureSet interface {
 	// Compute returns Outputs for every row of in, which has the columns of
 	// Inputs and others. errs is nil, or one per row; a failed row is NULL.
 	// err is set when no row could be computed.
-	Compute(ctx context.Context, in frame.Batch) (out frame.Batch, errs []error, err error)
+	Compute(ctx context.Context, in frame.Batch, a feature.Asked) (out frame.Batch, errs []error, err error)
 }
 
 // Recorder keeps what was decided: decide/record.
@@ -220,6 +221,9 @@ func (p *Path) decide(ctx context.Context, q Request) (*Answer, error) {
 	start := p.deps.Clock.Now()
 	if q.Received.IsZero() {
 		q.Received = start
+	}
+	if q.Asked.At.IsZero() {
+		q.Asked.At = start
 	}
 	pass := Pass{Request: q}
 	defer pass.release()

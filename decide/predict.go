@@ -21,7 +21,9 @@ func (p *Path) enrich(ctx context.Context, pass *Pass) error {
 	if p.features != nil {
 		out, err := p.isolate(ctx, pass, pass.Inputs, nil, &p.computed,
 			func(in frame.Batch, first int) (frame.Batch, error) {
-				out, errs, err := p.features.Compute(ctx, in)
+				asked := pass.Request.Asked.Slice(first, first+int(in.NumRows()))
+				defer asked.Release()
+				out, errs, err := p.features.Compute(ctx, in, asked)
 				for i, err := range errs {
 					if err != nil {
 						pass.Fail(first+i, err)

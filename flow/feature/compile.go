@@ -22,19 +22,47 @@ type Env struct {
 	Tables map[string]Table
 	// Label is a column that no view may read, or "".
 	Label string
+	// Time is the column of the base source that says when a row was. When
+	// empty it is what RowTime says.
+	Time string
 }
 
 // base is the source that the rows come from.
 func (e *Env) base(views []spec.FeatureView) string {
-	if e.Base != "" || len(views) == 0 {
+	if e.Base != "" {
 		return e.Base
 	}
+	return Base(views)
+}
+
+// Base is the source that the rows of views come from: that of the first view
+// that is computed from rows, or else of the first view.
+func Base(views []spec.FeatureView) string {
 	for _, v := range views {
 		if v.SQL == "" {
 			return v.Source
 		}
 	}
+	if len(views) == 0 {
+		return ""
+	}
 	return views[0].Source
+}
+
+// RowTime is the column of the base source that has the time of its rows: the
+// timestamp of the first view over that source that says one, or else of the
+// first view whose timestamp is also a column of it. It is "" when there is
+// none.
+func RowTime(views []spec.FeatureView, base string, columns []frame.Column) string {
+	for _, over := range []bool{true, false} {
+		for _, v := range views {
+			has := slices.Contains(columns, frame.Column{Name: v.Timestamp, Type: frame.Timestamp})
+			if has && (v.Source == base && v.SQL == "") == over {
+				return v.Timestamp
+			}
+		}
+	}
+	return ""
 }
 
 // NeedsTable tells whether a view is looked up by its entity rather than
@@ -53,6 +81,7 @@ func Compile(views []spec.FeatureView, env Env) (*Set, error) {
 		})
 		c.set.lineage = append(c.set.lineage, v.Name+"@"+Hash(v))
 	}
+	mistakes.Add(c.time(views))
 	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
@@ -62,6 +91,32 @@ func Compile(views []spec.FeatureView, env Env) (*Set, error) {
 	c.set.schema = frame.SchemaOf(c.set.Outputs())
 	c.set.plain = c.set.isPlain()
 	return c.set, nil
+}
+
+// time makes the column that has the time of a row an input, where a view is
+// looked up as of it.
+func (c *compiler) time(views []spec.FeatureView) error {
+	c.set.time = -1
+	if !slices.ContainsFunc(c.set.lookups, func(l lookup) bool { return l.table.Dated }) {
+		return nil
+	}
+	columns := c.env.Sources[c.base]
+	name := c.env.Time
+	if name == "" {
+		name = RowTime(views, c.base, columns)
+	}
+	if name == "" {
+		return nil
+	}
+	at := slices.IndexFunc(columns, func(col frame.Column) bool { return col.Name == name })
+	if at < 0 {
+		return noColumn(name, c.base, columns)
+	}
+	if columns[at].Type != frame.Timestamp {
+		return fault.New(fault.Invalid, "%q is a %s in source %q, not the time of a row", name, columns[at].Type, c.base)
+	}
+	c.set.time = c.input(columns[at])
+	return nil
 }
 
 // compiler gathers what the views read before it gives out slots: inputs come

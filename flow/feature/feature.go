@@ -36,6 +36,7 @@ type Set struct {
 	outputs []output
 	lookups []lookup
 	slots   int // inputs, then the columns of each lookup
+	time    int // of the inputs: when a row was; -1: rows do not say, or nobody asks
 	schema  *arrow.Schema
 	lineage []string
 	plain   bool // the outputs are the inputs, in their order
@@ -81,6 +82,12 @@ func (s *Set) Lineage() []string { return s.lineage }
 // input stays the caller's. A missing or wrongly typed column is an Invalid
 // fault that names it. A row whose entity is not known has NULLs.
 func (s *Set) Compute(ctx context.Context, batch frame.Batch) (frame.Batch, error) {
+	return s.ComputeAs(ctx, batch, Asked{})
+}
+
+// ComputeAs is Compute for a caller who knows when the rows were asked, or has
+// looked some of the values up already.
+func (s *Set) ComputeAs(ctx context.Context, batch frame.Batch, a Asked) (frame.Batch, error) {
 	if s.plain && s.isOutput(batch) {
 		batch.Retain()
 		return batch, nil
@@ -96,13 +103,9 @@ func (s *Set) Compute(ctx context.Context, batch frame.Batch) (frame.Batch, erro
 			a.Release()
 		}
 	}()
-	for i := range s.lookups {
-		values, err := s.lookups[i].values(ctx, slots, rows)
-		if err != nil {
-			return nil, err
-		}
-		owned = append(owned, values...)
-		copy(slots[s.lookups[i].slot:], values)
+	var err error
+	if owned, err = s.lookUp(ctx, slots, a, rows, owned); err != nil {
+		return nil, err
 	}
 	columns := make([]arrow.Array, len(s.outputs))
 	for i := range s.outputs {
@@ -122,6 +125,35 @@ func (s *Set) Compute(ctx context.Context, batch frame.Batch) (frame.Batch, erro
 		columns[i] = values
 	}
 	return array.NewRecordBatch(s.schema, columns, int64(rows)), nil
+}
+
+// lookUp fills the slots of what is looked up, and adds to owned what has to
+// be released.
+func (s *Set) lookUp(ctx context.Context, slots []arrow.Array, a Asked, rows int, owned []arrow.Array) ([]arrow.Array, error) {
+	var at []int64
+	for i := range s.lookups {
+		l := &s.lookups[i]
+		values, found := a.Found[l.view]
+		if found {
+			if err := l.check(values, rows); err != nil {
+				return owned, err
+			}
+			copy(slots[l.slot:], values)
+			continue
+		}
+		var err error
+		if l.table.Dated && at == nil {
+			if at, err = s.times(slots, a, rows); err != nil {
+				return owned, err
+			}
+		}
+		if values, err = l.values(ctx, slots, at, rows); err != nil {
+			return owned, err
+		}
+		owned = append(owned, values...)
+		copy(slots[l.slot:], values)
+	}
+	return owned, nil
 }
 
 // isPlain tells whether every feature is the input that stands in its place.
@@ -174,12 +206,15 @@ func (s *Set) read(batch frame.Batch, slots []arrow.Array) error {
 	return mistakes.Err()
 }
 
-func (l *lookup) values(ctx context.Context, slots []arrow.Array, rows int) ([]arrow.Array, error) {
+func (l *lookup) values(ctx context.Context, slots []arrow.Array, at []int64, rows int) ([]arrow.Array, error) {
+	if !l.table.Dated {
+		at = nil
+	}
 	keys := make([]arrow.Array, len(l.keys))
 	for i, k := range l.keys {
 		keys[i] = slots[k]
 	}
-	values, err := l.table.Lookup.Values(ctx, keys, rows)
+	values, err := l.table.Lookup.Values(ctx, keys, at, rows)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.KindOf(err), "feature view %q", l.view)
 	}

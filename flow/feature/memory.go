@@ -196,8 +196,9 @@ func (m *Memory) Entities() int { return len(m.rows) }
 // Bytes returns about how much memory the table takes.
 func (m *Memory) Bytes() int64 { return m.bytes }
 
-// Values implements Lookup.
-func (m *Memory) Values(ctx context.Context, keys []arrow.Array, rows int) ([]arrow.Array, error) {
+// Values implements Lookup. The values are those of the table, whatever the
+// time of a row.
+func (m *Memory) Values(ctx context.Context, keys []arrow.Array, _ []int64, rows int) ([]arrow.Array, error) {
 	places := make([]place, rows)
 	var room [64]byte
 	key := room[:0]

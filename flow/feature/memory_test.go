@@ -94,7 +94,7 @@ func TestSetsAreSafeForManyGoroutines(t *testing.T) {
 // badLookup breaks the contract of Lookup.
 type badLookup struct{ columns []arrow.Array }
 
-func (l badLookup) Values(context.Context, []arrow.Array, int) ([]arrow.Array, error) {
+func (l badLookup) Values(context.Context, []arrow.Array, []int64, int) ([]arrow.Array, error) {
 	for _, c := range l.columns {
 		c.Retain()
 	}

@@ -30,19 +30,6 @@ func New(l *lake.Lake, run feature.Runner) *Store { return &Store{lake: l, run: 
 // Table is the name of the lake table that holds a view's looked-up features.
 func Table(view string) string { return "features." + view }
 
-// base is the source that rows come from: that of the first view without SQL.
-func base(views []spec.FeatureView) string {
-	for _, v := range views {
-		if v.SQL == "" {
-			return v.Source
-		}
-	}
-	if len(views) == 0 {
-		return ""
-	}
-	return views[0].Source
-}
-
 // ForTraining compiles views over the lake as it is now. None of them may read
 // the column label.
 func (s *Store) ForTraining(ctx context.Context, views []spec.FeatureView, label string) (*feature.Set, error) {
@@ -52,7 +39,7 @@ func (s *Store) ForTraining(ctx context.Context, views []spec.FeatureView, label
 	}
 	snapshots := map[string]int64{}
 	for _, v := range views {
-		if !feature.NeedsTable(v, base(views)) {
+		if !feature.NeedsTable(v, feature.Base(views)) {
 			continue
 		}
 		if snapshots[v.Name], err = s.materialise(ctx, v); err != nil {
@@ -66,7 +53,7 @@ func (s *Store) ForTraining(ctx context.Context, views []spec.FeatureView, label
 func (s *Store) Sources(ctx context.Context, views []spec.FeatureView) (map[string][]frame.Column, error) {
 	sources := map[string][]frame.Column{}
 	for _, v := range views {
-		if v.SQL != "" && v.Source != base(views) {
+		if v.SQL != "" && v.Source != feature.Base(views) {
 			continue
 		}
 		t, err := s.lake.Table(ctx, v.Source)
@@ -110,7 +97,7 @@ func (s *Store) materialise(ctx context.Context, v spec.FeatureView) (int64, err
 func (s *Store) Pin(ctx context.Context, views []spec.FeatureView) (map[string]int64, error) {
 	var pins map[string]int64
 	for _, v := range views {
-		if !feature.NeedsTable(v, base(views)) {
+		if !feature.NeedsTable(v, feature.Base(views)) {
 			continue
 		}
 		t, err := s.lake.Table(ctx, Table(v.Name))
@@ -133,7 +120,7 @@ func (s *Store) ForServing(ctx context.Context, views []spec.FeatureView, source
 }
 
 func (s *Store) compile(ctx context.Context, views []spec.FeatureView, sources map[string][]frame.Column, snapshots map[string]int64, label string) (*feature.Set, error) {
-	env := feature.Env{Sources: sources, Base: base(views), Tables: map[string]feature.Table{}, Label: label}
+	env := feature.Env{Sources: sources, Base: feature.Base(views), Tables: map[string]feature.Table{}, Label: label}
 	for _, v := range views {
 		if !feature.NeedsTable(v, env.Base) {
 			continue
