@@ -50,7 +50,7 @@ func AppendCell(dst []byte, col arrow.Array, row int, times Times) []byte {
 	}
 	switch c := col.(type) {
 	case *array.Float64:
-		return appendFloat(dst, c.Value(row))
+		return AppendFloat(dst, c.Value(row))
 	case *array.Int64:
 		return strconv.AppendInt(dst, c.Value(row), 10)
 	case *array.Boolean:
@@ -72,7 +72,9 @@ func AppendCell(dst []byte, col arrow.Array, row int, times Times) []byte {
 	return append(dst, "null"...)
 }
 
-func appendFloat(dst []byte, v float64) []byte {
+// AppendFloat writes a number: NaN as null, and what JSON has no number for as
+// text.
+func AppendFloat(dst []byte, v float64) []byte {
 	switch {
 	case math.IsNaN(v):
 		return append(dst, "null"...)

@@ -149,6 +149,8 @@ func New(c Config) (Codec, error) {
 	switch c.Format {
 	case "", "json":
 		return newJSON(c)
+	case "avro":
+		return newAvro(c)
 	}
 	return nil, fault.New(fault.Unsupported, "the format %q", c.Format).Hint("formats are %q", Formats())
 }
