@@ -41,8 +41,59 @@ func CheckKey(key []byte) error {
 	return nil
 }
 
-// Check tells whether an entry is within the bounds.
-func (e *Entry) Check() error {
+// CheckGet tells whether keys may be read.
+func CheckGet(keys []Key) error {
+	last := ""
+	for i := range keys {
+		if table := keys[i].Table; i == 0 || table != last {
+			if err := CheckTable(table); err != nil {
+				return err
+			}
+			last = table
+		}
+		if err := CheckKey(keys[i].Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckPut tells whether entries may be put.
+func CheckPut(table string, entries []Entry) error {
+	if err := CheckTable(table); err != nil {
+		return err
+	}
+	for i := range entries {
+		if err := entries[i].check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckSwap tells whether changes may be swapped.
+func CheckSwap(table string, changes []Change) error {
+	if err := CheckTable(table); err != nil {
+		return err
+	}
+	seen := make(map[string]bool, len(changes))
+	for i := range changes {
+		c := &changes[i]
+		if err := c.check(); err != nil {
+			return err
+		}
+		if c.To == 0 {
+			return fault.New(fault.Invalid, "a change of online features goes to version 0")
+		}
+		if seen[string(c.Key)] {
+			return fault.New(fault.Invalid, "a key of online features is changed twice at once")
+		}
+		seen[string(c.Key)] = true
+	}
+	return nil
+}
+
+func (e *Entry) check() error {
 	if err := CheckKey(e.Key); err != nil {
 		return err
 	}
