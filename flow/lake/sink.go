@@ -37,7 +37,13 @@ func (s sink) Snapshot(ctx context.Context, table string) (int64, error) {
 }
 
 func (s sink) Committed(ctx context.Context, table, id string) (int64, error) {
-	t, err := s.lake.Table(ctx, table)
+	return s.lake.Committed(ctx, table, id)
+}
+
+// Committed returns the snapshot that the commit of an ID made, or 0: also
+// when there is no such table.
+func (l *Lake) Committed(ctx context.Context, table, id string) (snapshot int64, err error) {
+	t, err := l.Table(ctx, table)
 	if fault.Is(err, fault.NotFound) {
 		return 0, nil
 	}
