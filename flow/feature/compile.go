@@ -14,8 +14,8 @@ type Env struct {
 	// Sources has the columns of each source or table that a view without SQL
 	// reads, by its name.
 	Sources map[string][]frame.Column
-	// Base is the source that the rows come from. When empty it is that of the
-	// first view without SQL, or else of the first view.
+	// Base is the source that the rows come from. When empty it is what the
+	// function Base says.
 	Base string
 	// Tables has what is looked up, by the name of the view: for each view
 	// that NeedsTable names.
@@ -36,17 +36,25 @@ func (e *Env) base(views []spec.FeatureView) string {
 }
 
 // Base is the source that the rows of views come from: that of the first view
-// that is computed from rows, or else of the first view.
+// that has no entity, for its features are those of the row itself, or else of
+// the first that is computed from rows or events, or else of the first view.
 func Base(views []spec.FeatureView) string {
+	base, rank := "", 4
 	for _, v := range views {
-		if v.SQL == "" {
-			return v.Source
+		r := 3
+		switch {
+		case v.OnDemand():
+			continue
+		case v.SQL == "" && len(v.Entity) == 0:
+			r = 1
+		case v.SQL == "":
+			r = 2
+		}
+		if r < rank {
+			base, rank = v.Source, r
 		}
 	}
-	if len(views) == 0 {
-		return ""
-	}
-	return views[0].Source
+	return base
 }
 
 // RowTime is the column of the base source that has the time of its rows: the
@@ -67,7 +75,9 @@ func RowTime(views []spec.FeatureView, base string, columns []frame.Column) stri
 
 // NeedsTable tells whether a view is looked up by its entity rather than
 // computed from rows of the base source.
-func NeedsTable(v spec.FeatureView, base string) bool { return v.SQL != "" || v.Source != base }
+func NeedsTable(v spec.FeatureView, base string) bool {
+	return !v.OnDemand() && (v.SQL != "" || v.Windowed() || v.Source != base)
+}
 
 // Compile binds views to columns and checks all that can be checked before
 // the first row. Every mistake of every view is reported, each with the view
@@ -132,27 +142,36 @@ type compiler struct {
 
 // pending is an output whose slots are not given out yet.
 type pending struct {
-	lookup int        // -1: over the row
+	lookup int        // of the set; overRow; onDemand
 	column int        // of the lookup or of the inputs, for one taken as it is
 	expr   *expr.Expr // nil: taken as it is
 }
 
+// What pending.lookup says of features that are not looked up.
+const (
+	overRow  = -1 // computed from the inputs
+	onDemand = -2 // computed from the inputs and from features before it
+)
+
 func (c *compiler) view(v spec.FeatureView) error {
 	if err := c.leaks(v); err != nil {
 		return err
+	}
+	if v.OnDemand() {
+		return c.demanded(v)
 	}
 	if !NeedsTable(v, c.base) {
 		schema, err := c.source(v.Source)
 		if err != nil {
 			return err
 		}
-		return c.features(v, schema, -1)
+		return c.features(v, schema, overRow)
 	}
 	at, table, err := c.lookup(v)
 	if err != nil {
 		return err
 	}
-	if v.SQL == "" {
+	if v.SQL == "" && !v.Windowed() {
 		if err := readsEntity(v); err != nil {
 			return err
 		}
@@ -165,6 +184,46 @@ func (c *compiler) view(v spec.FeatureView) error {
 			continue
 		}
 		mistakes.Add(c.add(v, col, pending{lookup: at, column: i}))
+	}
+	return mistakes.Err()
+}
+
+// demanded adds the features of a view that is computed on demand. Its inputs
+// are columns of the rows, in training as in serving.
+func (c *compiler) demanded(v spec.FeatureView) error {
+	var mistakes fault.List
+	scope := make([]frame.Column, 0, len(v.Inputs)+len(c.set.outputs))
+	for _, in := range v.Inputs {
+		if err := c.labelled([]string{in.Name}, "reads"); err != nil {
+			mistakes.Add(err)
+			continue
+		}
+		columns := c.env.Sources[c.base]
+		at := slices.IndexFunc(columns, func(col frame.Column) bool { return col.Name == in.Name })
+		switch {
+		case c.base != "" && at < 0:
+			mistakes.Add(noColumn(in.Name, c.base, columns))
+			continue
+		case c.base != "" && columns[at].Type != in.Type:
+			mistakes.Add(fault.New(fault.Invalid, "its input %q is a %s, and a %s in source %q", in.Name, in.Type, columns[at].Type, c.base).
+				Hint("write inputs: {%s: %s}", in.Name, columns[at].Type))
+			continue
+		}
+		c.input(in)
+		scope = append(scope, in)
+	}
+	for _, o := range c.set.outputs {
+		if !slices.ContainsFunc(scope, func(col frame.Column) bool { return col.Name == o.column.Name }) {
+			scope = append(scope, o.column)
+		}
+	}
+	if err := mistakes.Err(); err != nil {
+		return err
+	}
+	for _, f := range v.Features {
+		if err := c.expression(v, f, scope, onDemand); err != nil {
+			mistakes.Add(fault.Wrap(err, fault.KindOf(err), "feature %q", f.Name))
+		}
 	}
 	return mistakes.Err()
 }
@@ -193,9 +252,35 @@ func (c *compiler) leaks(v spec.FeatureView) error {
 	if err := c.labelled(v.Entity, "is looked up by"); err != nil {
 		return err
 	}
+	if err := c.leaksOverTime(v); err != nil {
+		return err
+	}
 	if c.env.Label != "" && mentions(v.SQL, c.env.Label) {
 		return fault.New(fault.Invalid, "its SQL names the label %q", c.env.Label).
 			Hint("a sum over the label tells a row of the past what became of it later; leave it out, or give a column of that name that is something else another one")
+	}
+	return nil
+}
+
+// leaksOverTime refuses aggregates over the label, unless the view says when a
+// row became known: what became of an event is rarely known when it happens.
+func (c *compiler) leaksOverTime(v spec.FeatureView) error {
+	if c.env.Label == "" || v.Known != "" {
+		return nil
+	}
+	for _, f := range v.Features {
+		if f.Aggregate == nil {
+			continue
+		}
+		_, of := f.Aggregate.Op()
+		for _, text := range []string{of, f.Aggregate.Where} {
+			e, err := expr.Parse(text)
+			if text == "" || text == spec.Every || err != nil || !slices.Contains(e.Names(), c.env.Label) {
+				continue
+			}
+			return fault.New(fault.Invalid, "its feature %q is over the label %q", f.Name, c.env.Label).
+				Hint("where the rows say when that became known, add known: and the column to the view")
+		}
 	}
 	return nil
 }
@@ -271,7 +356,7 @@ func (c *compiler) expression(v spec.FeatureView, f spec.FeatureDef, schema []fr
 	if err != nil {
 		return err
 	}
-	if lookup < 0 {
+	if lookup == overRow {
 		for _, name := range e.Names() {
 			at := slices.IndexFunc(schema, func(col frame.Column) bool { return col.Name == name })
 			c.input(schema[at])
@@ -338,7 +423,8 @@ func (c *compiler) lookup(v spec.FeatureView) (int, Table, error) {
 	return len(c.set.lookups) - 1, table, nil
 }
 
-// bind gives out the slots and binds the expressions to them.
+// bind gives out the slots and binds the expressions to them: inputs first,
+// then what is looked up, then what is computed.
 func (c *compiler) bind() error {
 	s := c.set
 	s.slots = len(s.inputs)
@@ -352,10 +438,17 @@ func (c *compiler) bind() error {
 		if p.lookup >= 0 {
 			o.slot += s.lookups[p.lookup].slot
 		}
+		if p.expr != nil {
+			o.slot = s.slots
+			s.slots++
+		}
+	}
+	for i := range s.outputs {
+		o, p := &s.outputs[i], c.pending[i]
 		if p.expr == nil {
 			continue
 		}
-		prog, err := p.expr.Bind(s.scope(p.lookup))
+		prog, err := p.expr.Bind(s.scope(p.lookup, s.outputs[:i]))
 		if err != nil {
 			return fault.Wrap(err, fault.KindOf(err), "feature %q of view %q", o.column.Name, o.view)
 		}
@@ -364,14 +457,23 @@ func (c *compiler) bind() error {
 	return nil
 }
 
-// scope names the slots that an expression of a lookup, or of the rows, can
-// see; the others have a name that no expression can have.
-func (s *Set) scope(lookup int) []frame.Column {
+// scope names the slots that an expression of a lookup, of the rows, or of a
+// view on demand after some outputs can see; the others have a name that no
+// expression can have.
+func (s *Set) scope(lookup int, before []output) []frame.Column {
 	scope := make([]frame.Column, s.slots)
 	visible, first := s.inputs, 0
 	if lookup >= 0 {
 		visible, first = s.lookups[lookup].table.Columns, s.lookups[lookup].slot
 	}
 	copy(scope[first:], visible)
+	if lookup != onDemand {
+		return scope
+	}
+	for _, o := range before {
+		if !slices.ContainsFunc(scope, func(col frame.Column) bool { return col.Name == o.column.Name }) {
+			scope[o.slot] = o.column
+		}
+	}
 	return scope
 }

@@ -35,19 +35,20 @@ type Set struct {
 	inputs  []frame.Column
 	outputs []output
 	lookups []lookup
-	slots   int // inputs, then the columns of each lookup
+	slots   int // inputs, then the columns of each lookup, then what is computed
 	time    int // of the inputs: when a row was; -1: rows do not say, or nobody asks
 	schema  *arrow.Schema
 	lineage []string
 	plain   bool // the outputs are the inputs, in their order
 }
 
-// output is one feature: a slot taken as it is, or a program over slots.
+// output is one feature: a slot taken as it is, or filled by a program over
+// slots before it.
 type output struct {
 	column  frame.Column
 	view    string
 	slot    int
-	program *expr.Program // nil: take the slot
+	program *expr.Program // nil: the slot is an input or looked up
 }
 
 // lookup is one table that rows are joined with.
@@ -122,7 +123,7 @@ func (s *Set) ComputeAs(ctx context.Context, batch frame.Batch, a Asked) (frame.
 			return nil, fault.Wrap(err, fault.KindOf(err), "feature %q of view %q", o.column.Name, o.view)
 		}
 		owned = append(owned, values)
-		columns[i] = values
+		slots[o.slot], columns[i] = values, values
 	}
 	return array.NewRecordBatch(s.schema, columns, int64(rows)), nil
 }
