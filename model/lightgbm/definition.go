@@ -21,6 +21,7 @@ type builder struct {
 	gains    []float64 // of each feature
 	trees    []tree.Tree
 	extra    map[columnKey]int // columns behind the first ones
+	room     int               // words that the sets of ordered categories may still take
 }
 
 // feature is an input of the model.
@@ -52,8 +53,9 @@ const (
 	asKnownCode                // the position in the categories of pandas
 )
 
-func newBuilder(h *header, lists []*categories) (*builder, error) {
+func newBuilder(h *header, lists []*categories, size int) (*builder, error) {
 	b := &builder{
+		room:     leastRoom + size/8,
 		features: make([]feature, h.features), columns: make([]column, h.features),
 		gains: make([]float64, h.features), extra: map[columnKey]int{},
 	}
@@ -193,7 +195,9 @@ func (b *builder) split(raw *rawTree, i int, s *tree.Split) *fault.Error {
 	}
 	switch {
 	case b.features[f].categories != nil:
-		b.splitCodes(f, missing, s)
+		if err := b.splitCodes(f, missing, s); err != nil {
+			return err
+		}
 	case missing == missingZero:
 		s.Column = b.column(f, asNotZero)
 	default:
@@ -244,19 +248,30 @@ func (b *builder) splitBySet(f int, set []uint64, s *tree.Split) {
 	}
 	s.Column = b.column(f, asCode)
 	c := &b.columns[s.Column]
-	for len(c.seen) < len(set) {
-		c.seen = append(c.seen, 0)
+	if len(c.seen) < len(set) { // mostly once: sets of a column are about as long
+		longer := make([]uint64, max(len(set), len(c.seen)*5/4))
+		copy(longer, c.seen)
+		c.seen = longer
 	}
 	for w, word := range set {
 		c.seen[w] |= word
 	}
 }
 
+// leastRoom is how many words the sets of ordered categories may take in a
+// file of any size. Every comparison has one of as many bits as there are
+// categories, so a file could ask for the square of its size.
+const leastRoom = 1 << 17
+
 // splitCodes turns a comparison of a category's code, which an ordered
 // category of pandas has, into a set.
-func (b *builder) splitCodes(f, missing int, s *tree.Split) {
+func (b *builder) splitCodes(f, missing int, s *tree.Split) *fault.Error {
 	s.Column = f
 	n := b.features[f].categories.count()
+	if b.room -= (n + 63) / 64; b.room < 0 {
+		return fault.New(fault.TooLarge, "comparisons of the %d ordered categories of %q would take more memory than the file", n, b.features[f].name).
+			Hint("train with the categories as numbers")
+	}
 	s.Set = make([]uint64, (n+63)/64)
 	for code := range n {
 		left := float64(code) <= s.Threshold
@@ -268,6 +283,7 @@ func (b *builder) splitCodes(f, missing int, s *tree.Split) {
 		}
 	}
 	s.Threshold = 0
+	return nil
 }
 
 func (b *builder) linear(raw *rawLinear) ([]tree.Linear, *fault.Error) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -106,10 +107,7 @@ func TestFreshModels(t *testing.T) {
 	for _, path := range folders {
 		folder := filepath.Dir(path)
 		t.Run(filepath.Base(folder), func(t *testing.T) {
-			m, err := lightgbm.Parse(read(t, path))
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := parse(t, read(t, path))
 			in := cells(t, m, filepath.Join(folder, "rows.csv"))
 			defer in.Release()
 			sameLeaves(t, m, in, table(t, read(t, filepath.Join(folder, "leaves.csv")), ","))
@@ -117,6 +115,24 @@ func TestFreshModels(t *testing.T) {
 			same(t, native(t, m, in, false), table(t, read(t, filepath.Join(folder, "predict.csv")), ","), "prediction")
 		})
 	}
+}
+
+// parse reads a model, and holds that this allocates no more in all than four
+// times the text, beside what any model may: tables for answers of one row
+// take 64 KiB in the smallest, and scratch the same again.
+func parse(t *testing.T, text string) *lightgbm.Model {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	m, err := lightgbm.Parse(text)
+	runtime.ReadMemStats(&after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; used > 4*uint64(len(text))+128<<10 {
+		t.Errorf("%d bytes made it allocate %d", len(text), used)
+	}
+	return m
 }
 
 func sameLeaves(t *testing.T, m *lightgbm.Model, in frame.Batch, want [][]float64) {

@@ -53,7 +53,7 @@ func Parse(text string) (*Model, error) {
 		return nil, err
 	}
 	given, assigned := assign(lists, h, t)
-	b, err := newBuilder(h, given)
+	b, err := newBuilder(h, given, len(text))
 	if err != nil {
 		return nil, err
 	}

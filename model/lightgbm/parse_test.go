@@ -310,6 +310,27 @@ func TestCategoriesAreAssigned(t *testing.T) {
 	}
 }
 
+// A comparison of an ordered category is a set of as many bits as there are
+// categories: many of both would take the square of the file's size.
+func TestOrderedCategoriesTakeNoMoreThanTheFile(t *testing.T) {
+	words := make([]string, 60_000)
+	for i := range words {
+		words[i] = `"` + strconv.Itoa(i) + `"`
+	}
+	ordered := strings.Replace(branches, "split_feature=1 0", "split_feature=0 0", 1)
+	ordered = strings.Replace(ordered, "decision_type=1 10", "decision_type=10 10", 1)
+	trees := make([]string, 2_000)
+	for i := range trees {
+		trees[i] = ordered
+	}
+	text := strings.Replace(file(trees...), "null", "[["+strings.Join(words, ",")+"]]", 1)
+	text = strings.Replace(text, "[0:9] 0:1:2", "[0:59999] [0.5:0.7]", 1)
+	_, err := Parse(text)
+	if fault.KindOf(err) != fault.TooLarge || !strings.Contains(err.Error(), "60000 ordered categories") {
+		t.Fatalf("%v", err)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(small())
 	f.Add(file(oneLeaf))
@@ -318,7 +339,13 @@ func FuzzParse(f *testing.F) {
 	f.Add(strings.Replace(small(), "null", `[[0.5,1,7]]`, 1))
 	f.Add(strings.Replace(small(), "objective=regression", "objective=binary sigmoid:2\naverage_output", 1))
 	f.Fuzz(func(t *testing.T, text string) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		m, err := Parse(text)
+		runtime.ReadMemStats(&after)
+		if used := after.TotalAlloc - before.TotalAlloc; used > 4*uint64(len(text))+8<<20 {
+			t.Fatalf("%d bytes made it allocate %d", len(text), used)
+		}
 		if err != nil {
 			if kind := fault.KindOf(err); kind == fault.Internal {
 				t.Fatalf("%s: %v", kind, err)

@@ -73,12 +73,14 @@ type questions struct {
 	numbers []*numberColumn // by column, nil where no number is asked
 	sets    []map[string]int
 	cuts    [][]float64 // of numbers, ascending
+	key     []byte      // room for a setKey
 }
 
 // of returns the index of the answer to a split's question.
 func (q *questions) of(s *Split) int {
 	if s.Set != nil {
-		return q.sets[s.Column][setKey(s)]
+		q.key = setKey(q.key, s)
+		return q.sets[s.Column][string(q.key)]
 	}
 	at, _ := slices.BinarySearch(q.cuts[s.Column], s.Threshold)
 	return q.numbers[s.Column].first[way(s)] + at
@@ -92,13 +94,14 @@ func way(s *Split) int {
 	return 0
 }
 
-// setKey identifies a set and the way of missing values.
-func setKey(s *Split) string {
-	words := append(make([]byte, 0, 64), byte(way(s)))
+// setKey identifies a set and the way of missing values. It writes into the
+// room that it is given: most sets are asked for, few are new.
+func setKey(room []byte, s *Split) []byte {
+	words := append(room[:0], byte(way(s)))
 	for _, w := range s.Set {
 		words = binary.LittleEndian.AppendUint64(words, w)
 	}
-	return string(words)
+	return words
 }
 
 // compile turns a definition, which is sound, into what the engines run on.
@@ -189,9 +192,10 @@ func (c *compiled) askSets(d *Definition, q *questions) {
 		if s.Set == nil {
 			return
 		}
-		k, col := setKey(s), at[s.Column]
-		if _, known := q.sets[s.Column][k]; !known {
-			q.sets[s.Column][k] = len(col.questions) // in its column
+		q.key = setKey(q.key, s)
+		col := at[s.Column]
+		if _, known := q.sets[s.Column][string(q.key)]; !known {
+			q.sets[s.Column][string(q.key)] = len(col.questions) // in its column
 			col.questions = append(col.questions, newSetQuestion(s, col.categories))
 		}
 	})
