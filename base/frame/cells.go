@@ -121,6 +121,28 @@ func (c *Cells) Null() {
 	c.n++
 }
 
+// From adds a value of an array of the column's type.
+func (c *Cells) From(a arrow.Array, row int) {
+	if a.IsNull(row) {
+		c.Null()
+		return
+	}
+	switch a := a.(type) {
+	case *array.Float64:
+		c.Double(a.Value(row))
+	case *array.Boolean:
+		c.Bool(a.Value(row))
+	case *array.String:
+		c.TextString(a.Value(row))
+	case *array.Int64:
+		c.Int(a.Value(row))
+	case *array.Timestamp:
+		c.Int(int64(a.Value(row)))
+	case *array.Date32:
+		c.Int(int64(a.Value(row)))
+	}
+}
+
 // Truncate takes back all values from the n-th on.
 func (c *Cells) Truncate(n int) {
 	if n >= c.n {

@@ -3,7 +3,6 @@ package codec
 import (
 	"context"
 	"encoding/binary"
-	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/hamba/avro/v2"
@@ -26,7 +25,7 @@ type avroCodec struct {
 	own    *avroNode // of Config.Descriptor
 	text   string
 
-	readers schemas[*avroNode] // by the schemas of writers
+	readers schemas[int, *avroNode] // by the schemas of writers
 	targets avroTargets
 }
 
@@ -114,35 +113,4 @@ func framed(body []byte) (int, error) {
 
 func appendFrame(dst []byte, id int) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, 0), uint32(id))
-}
-
-// schemas keeps what was made of the schemas of a registry, by their ids. It
-// is bounded: ids come with messages.
-type schemas[T any] struct {
-	mu   sync.RWMutex
-	byID map[int]T
-}
-
-const maxSchemas = 256
-
-// get returns what was made of a schema, or makes it. Schemas that are asked
-// for at once may be made twice.
-func (s *schemas[T]) get(id int, made func() (T, error)) (T, error) {
-	s.mu.RLock()
-	v, ok := s.byID[id]
-	s.mu.RUnlock()
-	if ok {
-		return v, nil
-	}
-	v, err := made()
-	if err != nil {
-		return v, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.byID == nil || len(s.byID) >= maxSchemas {
-		s.byID = map[int]T{}
-	}
-	s.byID[id] = v
-	return v, nil
 }

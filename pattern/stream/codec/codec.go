@@ -151,6 +151,14 @@ func New(c Config) (Codec, error) {
 		return newJSON(c)
 	case "avro":
 		return newAvro(c)
+	case "protobuf":
+		return newProto(c)
+	case "cloudevents":
+		return newCloud(c)
+	case "csv":
+		return newCSV(c)
+	case "text":
+		return newText(c)
 	}
 	return nil, fault.New(fault.Unsupported, "the format %q", c.Format).Hint("formats are %q", Formats())
 }
