@@ -20,6 +20,8 @@ import (
 type PostgresServer struct {
 	address   string
 	databases atomic.Int64
+	start     func(testing.TB) *process
+	process   *process
 }
 
 // Postgres starts a server. It does not wait for the disk, unless settings
@@ -40,21 +42,33 @@ func Postgres(t testing.TB, settings ...string) *PostgresServer {
 	for _, setting := range append(s.settings(), settings...) {
 		args = append(args, "-c", setting)
 	}
-	cmd := exec.Command(filepath.Join(bin, "postgres"), args...)
-	cmd.Dir = data
-	if owner != nil {
-		copied := *owner
-		cmd.SysProcAttr = &copied
+	s.start = func(t testing.TB) *process {
+		cmd := exec.Command(filepath.Join(bin, "postgres"), args...)
+		cmd.Dir = data
+		if owner != nil {
+			copied := *owner
+			cmd.SysProcAttr = &copied
+		}
+		return start(t, cmd, syscall.SIGQUIT) // at once: the data is not needed any more
 	}
-	p := start(t, cmd, syscall.SIGQUIT) // at once: the data is not needed any more
-	p.await(t, func(ctx context.Context) error {
+	s.Start(t)
+	return s
+}
+
+// Stop ends the server, and lets it write what it has.
+func (s *PostgresServer) Stop(testing.TB) { s.process.stop(syscall.SIGINT) }
+
+// Start starts the server again after Stop.
+func (s *PostgresServer) Start(t testing.TB) {
+	t.Helper()
+	s.process = s.start(t)
+	s.process.await(t, func(ctx context.Context) error {
 		conn, err := pgx.Connect(ctx, s.url("postgres"))
 		if err != nil {
 			return err
 		}
 		return conn.Close(ctx)
 	})
-	return s
 }
 
 func (s *PostgresServer) settings() []string {

@@ -1,10 +1,10 @@
 // Package testserver starts the real servers that backends are tested
-// against: Postgres, S3 and Azurite, each on a free loopback port, with its
+// against: Postgres, Redis, S3 and Azurite, each on a free loopback port, with its
 // data in a temporary folder, stopped with the test that started it.
 //
 // A server that is not installed fails the test and says what to run: a
 // conformance suite never passes without its server. The servers come from
-// the Debian package of PostgreSQL and from the folder that LEAT_TOOLS names,
+// the Debian packages of PostgreSQL and Redis, and from the folder that LEAT_TOOLS names,
 // or .cache/tools in the repository, which "make tools" fills.
 package testserver
 
