@@ -39,7 +39,9 @@ var drivers = []struct {
 	reason  string
 }{
 	{"github.com/duckdb/", []string{"store/query/duckdb"}, "SQL over planned files is one backend; cgo stays in it"},
-	{"github.com/jackc/pgx", []string{"store/catalog/postgres", "flow/ingest/postgres", "work"}, "PostgreSQL as catalog, as a source, and under durable runs"},
+	{"github.com/jackc/pgx", []string{"store/catalog/postgres", "store/online/postgres", "flow/ingest/postgres", "work"}, "PostgreSQL as catalog, for online features, as a source, and under durable runs"},
+	{"github.com/cockroachdb/pebble", []string{"store/online/local"}, "online features inside the process are one backend"},
+	{"github.com/redis/go-redis", []string{"store/online/redis"}, "online features on Redis are one backend"},
 	{"modernc.org/sqlite", []string{"store/catalog/sqlite", "work"}, "SQLite as catalog and under durable runs"},
 	{"github.com/pressly/goose", []string{"store/catalog"}, "migrations belong to the catalog"},
 	{"github.com/dbos-inc/", []string{"work"}, "the library of durable runs shows nowhere in our API"},

@@ -104,6 +104,37 @@ func (e *Entry) check() error {
 	return nil
 }
 
+// Newest leaves of several entries of one key the newest, and of several of
+// one time the last. It returns the entries themselves where no key stands
+// twice.
+func Newest(entries []Entry) []Entry {
+	first := make(map[string]int, len(entries))
+	var kept []Entry
+	for i := range entries {
+		at, twice := first[string(entries[i].Key)]
+		switch {
+		case !twice:
+			if kept != nil {
+				first[string(entries[i].Key)] = len(kept)
+				kept = append(kept, entries[i])
+			} else {
+				first[string(entries[i].Key)] = i
+			}
+		case kept == nil:
+			kept = append(make([]Entry, 0, len(entries)), entries[:i]...)
+			fallthrough
+		default:
+			if entries[i].At >= kept[at].At {
+				kept[at] = entries[i]
+			}
+		}
+	}
+	if kept == nil {
+		return entries
+	}
+	return kept
+}
+
 // NewVersion returns a version that no other entry has: 64 random bits, never
 // 0.
 func NewVersion() uint64 {

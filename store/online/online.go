@@ -52,7 +52,7 @@ type Change struct {
 
 // Found is a value as it is read. The zero Found is a key that is not there.
 type Found struct {
-	Value   []byte // the receiver's
+	Value   []byte // not to be changed; it stays as it is
 	At      int64
 	Version uint64 // never 0 where OK
 	OK      bool
@@ -68,10 +68,11 @@ type Store interface {
 	// Get reads keys, of several tables, in one round trip, and appends one
 	// Found for each to into.
 	Get(ctx context.Context, keys []Key, into []Found) ([]Found, error)
-	// Put writes entries of one table, as if one after the other, and returns
-	// how many of them were older than what is there: these are left out. One
-	// of the same time replaces what is there. An error means that any of them
-	// may be written.
+	// Put writes entries of one table and returns how many of them it left out,
+	// because the table has something newer, or because a newer one of the key
+	// stands among the entries (of several of one time, the last is written).
+	// An entry of the same time as what is there replaces it. An error means
+	// that any of them may be written.
 	Put(ctx context.Context, table string, entries []Entry) (older int, err error)
 	// Swap writes the changes of one table whose key has the version From,
 	// whatever its time, and returns the indices of the others, in rising

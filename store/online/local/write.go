@@ -27,7 +27,9 @@ func (s *Store) Put(ctx context.Context, table string, entries []online.Entry) (
 	if err := online.CheckPut(table, entries); err != nil {
 		return 0, err
 	}
-	older := 0
+	all := len(entries)
+	entries = online.Newest(entries)
+	older := all - len(entries)
 	err := s.write(ctx, table, len(entries), func(i int) *online.Entry { return &entries[i] }, func(i int, old head) uint64 {
 		if old.version != 0 && old.at > entries[i].At {
 			older++
@@ -58,7 +60,7 @@ func (s *Store) Swap(ctx context.Context, table string, changes []online.Change)
 	return lost, err
 }
 
-// write writes n entries in batches. decide is asked for each, with what is
+// write writes n entries, each of another key, in batches. decide is asked for each, with what is
 // there, for the version that it shall have, or 0 to leave it out.
 func (s *Store) write(ctx context.Context, table string, n int, entry func(int) *online.Entry, decide func(int, head) uint64) error {
 	if err := s.enter(ctx); err != nil {
@@ -117,17 +119,13 @@ func (w *writer) batch(first, last int) error {
 
 func (w *writer) fill(b *pebble.Batch, first, last int) error {
 	now := w.config.Clock.Now().UnixMilli()
-	pending := make(map[string]head, last-first)
 	var place, value []byte
 	for i := first; i < last; i++ {
 		e := w.entry(i)
 		place = append(appendTable(place[:0], w.table), e.Key...)
-		old, known := pending[string(place)]
-		if !known {
-			var err error
-			if old, _, err = w.read(place, now, nil); err != nil {
-				return err
-			}
+		old, _, err := w.read(place, now, nil)
+		if err != nil {
+			return err
 		}
 		version := w.decide(i, old)
 		if version == 0 {
@@ -138,10 +136,6 @@ func (w *writer) fill(b *pebble.Batch, first, last int) error {
 		if err := b.Set(place, value, nil); err != nil {
 			return wrap(err)
 		}
-		if h.expired(now) {
-			h = head{}
-		}
-		pending[string(place)] = h
 	}
 	return nil
 }

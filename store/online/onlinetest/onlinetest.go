@@ -22,7 +22,7 @@ func Run(t *testing.T, open func(t *testing.T) online.Store) {
 		{"what is put comes back", testPut},
 		{"many keys of many tables are read at once", testMany},
 		{"an older value never replaces a newer one", testOlder},
-		{"one put is as if its entries came one after the other", testRepeated},
+		{"of one key among the entries the newest is put", testRepeated},
 		{"of racing writers the newest value stays", testRace},
 		{"a swap needs the version that was read", testSwap},
 		{"a swap that is repeated is done once", testSwapAgain},
@@ -37,7 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) online.Store) {
 		{"a large batch goes in", testBatch},
 		{"what is beyond the bounds is refused", testBounds},
 		{"a cancelled context ends the call", testCancel},
-		{"what was read is the reader's", testOwned},
+		{"what was read stays as it is", testOwned},
 		{"close is safe twice", testClose},
 		{"random operations give what a map gives", testModel},
 	} {

@@ -33,9 +33,14 @@ func testOlder(t *testing.T, s online.Store) {
 func testRepeated(t *testing.T, s online.Store) {
 	older := put(t, s, "view", entry("a", "1", 10), entry("a", "2", 30), entry("b", "x", 5),
 		entry("a", "3", 20), entry("a", "4", 30), entry("b", "y", 4))
-	if older != 2 {
-		t.Errorf("%d entries were older, want 2", older)
+	if older != 4 {
+		t.Errorf("%d entries were left out, want 4", older)
 	}
+	if older := put(t, s, "view", entry("a", "5", 29), entry("a", "6", 28), entry("b", "z", 5)); older != 2 {
+		t.Errorf("%d entries were left out, want 2", older)
+	}
+	want(t, s, "view", "b", "z")
+	put(t, s, "view", entry("b", "x", 5))
 	want(t, s, "view", "a", "4")
 	want(t, s, "view", "b", "x")
 }

@@ -116,7 +116,9 @@ func (s *Store) Put(ctx context.Context, table string, entries []online.Entry) (
 	if err := online.CheckPut(table, entries); err != nil {
 		return 0, err
 	}
-	older := 0
+	all := len(entries)
+	entries = online.Newest(entries)
+	older := all - len(entries)
 	for first := 0; first < len(entries); {
 		b := batch{}
 		for i := first; i < len(entries) && !b.full(); i++ {
