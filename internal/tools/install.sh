@@ -168,6 +168,7 @@ test)
     python_set mlflow3 venv-mlflow3
     python_set mlflow2 venv-mlflow2
     python_set mlserver venv-mlserver
+    python_set codecs venv-codecs
     ;;
 bench)
     system_packages bench

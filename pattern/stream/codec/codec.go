@@ -28,7 +28,9 @@ package codec
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -139,6 +141,30 @@ type RegisteredSchema struct {
 	// References are the schemas that Text imports, by the names it calls
 	// them, those that they import included.
 	References map[string]string
+}
+
+// Set sets what a stream's codec says by name: message, subject, times, data,
+// source, type, and path.COLUMN for the path of a column, which must be
+// declared before. What names something to open (registry, descriptor) is the
+// caller's.
+func (c *Config) Set(name, value string) error {
+	if column, ok := strings.CutPrefix(name, "path."); ok {
+		for i := range c.Columns {
+			if c.Columns[i].Name == column {
+				c.Columns[i].Path = value
+				return nil
+			}
+		}
+		return fault.New(fault.Invalid, "%q is the path of no column", name)
+	}
+	known := map[string]*string{"message": &c.Message, "subject": &c.Subject, "times": &c.Times, "data": &c.Data, "source": &c.Source, "type": &c.Type}
+	field, ok := known[name]
+	if !ok {
+		return fault.New(fault.Invalid, "the codec has no setting %q", name).
+			Hint("there are registry, descriptor, path.COLUMN, %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+	}
+	*field = value
+	return nil
 }
 
 // New makes a codec. A Config that makes no sense is an Invalid fault.

@@ -407,10 +407,12 @@ func dateOf(text string) (days int64, ok bool) {
 
 func fitsDate(days int64) bool { return days == int64(int32(days)) }
 
-// number adds a number, as JSON writes it, to a column that is no text.
+// number adds a number, as JSON writes it.
 func (r *rows) number(column int, text string, at int) error {
 	c := r.cells[column]
 	switch c.Type() {
+	case frame.String:
+		return r.text(column, []byte(text), at)
 	case frame.Double:
 		if v, err := strconv.ParseFloat(text, 64); err == nil {
 			c.Double(v)

@@ -3,6 +3,7 @@ package codec
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -17,6 +18,11 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
+	// The files of Protobuf itself that compiled files import.
+	_ "google.golang.org/protobuf/types/known/durationpb"
+	_ "google.golang.org/protobuf/types/known/structpb"
+	_ "google.golang.org/protobuf/types/known/timestamppb"
+	_ "google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
@@ -102,6 +108,9 @@ func compileFile(text string, imports map[string]string) (file protoreflect.File
 			file, err = nil, fault.New(fault.Invalid, "the .proto file cannot be compiled: %.200v", p)
 		}
 	}()
+	if serialized, err := base64.StdEncoding.DecodeString(text); err == nil && len(text) > 0 {
+		return serializedFile(serialized, imports)
+	}
 	const name = "leat-schema.proto"
 	compiler := protocompile.Compiler{MaxParallelism: 1, Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{
 		Accessor: func(path string) (io.ReadCloser, error) {
@@ -119,6 +128,56 @@ func compileFile(text string, imports map[string]string) (file protoreflect.File
 		return nil, fault.Wrap(err, fault.Invalid, "the .proto file cannot be compiled")
 	}
 	return made[0], nil
+}
+
+// serializedFile reads the compiled form of a file, in which some producers
+// register theirs. What it imports is compiled.
+func serializedFile(raw []byte, imports map[string]string) (protoreflect.FileDescriptor, error) {
+	var file descriptorpb.FileDescriptorProto
+	if err := proto.Unmarshal(raw, &file); err != nil {
+		return nil, fault.New(fault.Invalid, "the compiled .proto file cannot be read")
+	}
+	var known protoregistry.Files
+	for _, path := range file.Dependency {
+		if _, err := protoregistry.GlobalFiles.FindFileByPath(path); err == nil {
+			continue
+		}
+		made, err := compileFile(imports[path], nil)
+		if err != nil {
+			return nil, err
+		}
+		if err := known.RegisterFile(renamed{made, path}); err != nil {
+			return nil, fault.Wrap(err, fault.Invalid, "a file that a .proto file imports")
+		}
+	}
+	made, err := protodesc.NewFile(&file, resolver{&known})
+	return made, fault.Wrap(err, fault.Invalid, "the compiled .proto file cannot be read")
+}
+
+// renamed is a file under the path by which others import it.
+type renamed struct {
+	protoreflect.FileDescriptor
+	path string
+}
+
+func (r renamed) Path() string { return r.path }
+
+// resolver looks into what a schema brought, then at what Protobuf itself
+// brings.
+type resolver struct{ own *protoregistry.Files }
+
+func (r resolver) FindFileByPath(path string) (protoreflect.FileDescriptor, error) {
+	if f, err := r.own.FindFileByPath(path); err == nil {
+		return f, nil
+	}
+	return protoregistry.GlobalFiles.FindFileByPath(path)
+}
+
+func (r resolver) FindDescriptorByName(name protoreflect.FullName) (protoreflect.Descriptor, error) {
+	if d, err := r.own.FindDescriptorByName(name); err == nil {
+		return d, nil
+	}
+	return protoregistry.GlobalFiles.FindDescriptorByName(name)
 }
 
 // pickMessage finds the named message, or the only one.
