@@ -60,6 +60,9 @@ var drivers = []struct {
 	{"github.com/google/cel-go", []string{"base/expr"}, "there is one expression language"},
 	{"github.com/yalue/onnxruntime_go", []string{"model/onnx/ort"}, "ONNX Runtime is loaded when a graph needs it; cgo stays in its folder"},
 	{"google.golang.org/grpc", []string{"surface/server", "surface/compat/oip"}, "gRPC is a wire; who has calls to answer gives the server a service"},
+	{"github.com/hamba/avro", []string{"pattern/stream/codec"}, "schemas of Avro are read in one place"},
+	{"github.com/bufbuild/protocompile", []string{"pattern/stream/codec"}, ".proto files are compiled in one place"},
+	{"github.com/tetratelabs/wazero", []string{"pattern/stream/function"}, "WebAssembly runs in one place"},
 	{"gonum.org/", []string{"flow/train"}, "numerics are for training"},
 }
 
