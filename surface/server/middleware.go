@@ -96,7 +96,9 @@ func (s *Server) principal(r *http.Request) (identity.Principal, error) {
 	if p, ok := identity.From(r.Context()); ok { // only this process can have put it there
 		return p, nil
 	}
-	return s.authenticate(r.Context(), r.Header.Get("Authorization"), r.Header.Get("Api-Key"))
+	// The second is what clients of Azure Event Grid send.
+	key := cmp.Or(r.Header.Get("Api-Key"), r.Header.Get("Aeg-Sas-Key"))
+	return s.authenticate(r.Context(), r.Header.Get("Authorization"), key)
 }
 
 // authenticate says who sends one of two headers.
