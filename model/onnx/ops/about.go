@@ -88,19 +88,21 @@ func Trees(n *proto.Node) (trees, leaves int) {
 	b := &node{Node: n}
 	switch n.Op {
 	case "TreeEnsembleRegressor", "TreeEnsembleClassifier":
-		ids := b.ints("nodes_treeids")
+		ids := b.indices("nodes_treeids")
 		for i, id := range ids {
 			if i == 0 || id != ids[i-1] {
 				trees++
 			}
 		}
-		for _, mode := range b.texts("nodes_modes") {
-			if mode == "LEAF" {
-				leaves++
-			}
+		if modes := b.attribute("nodes_modes", proto.ManyTexts); modes != nil {
+			modes.EachText(func(mode []byte) {
+				if string(mode) == "LEAF" {
+					leaves++
+				}
+			})
 		}
 	case "TreeEnsemble":
-		return len(b.ints("tree_roots")), len(b.ints("leaf_targetids"))
+		return b.count("tree_roots", proto.ManyInts), b.count("leaf_targetids", proto.ManyInts)
 	}
 	return trees, leaves
 }

@@ -1,8 +1,11 @@
 package ops
 
 import (
+	"cmp"
 	"math"
 	"slices"
+
+	"github.com/leat-ai/leat/model/onnx/proto"
 )
 
 // The plain form of the tree ensembles of all versions of ONNX-ML: nodes that
@@ -20,16 +23,17 @@ const (
 	eq
 	neq
 	member
+	leafMode // asks nothing
 )
 
 // question is a node. Its branches are nodes, or leaves where they are below
 // 0: ^leaf.
 type question struct {
-	feature    int
-	mode       mode
 	value      float64
-	members    []float64 // of member
-	yes, no    int
+	feature    int32
+	yes, no    int32
+	set        int32 // of member, in forest.sets
+	mode       mode
 	missingYes bool
 }
 
@@ -42,9 +46,10 @@ type weight struct {
 // forest is an ensemble.
 type forest struct {
 	questions []question
-	leaves    []int32 // where the weights of a leaf begin, and one more
+	sets      [][]float64 // that questions ask for
+	leaves    []int32     // where the weights of a leaf begin, and one more
 	weights   []weight
-	roots     []int // as branches
+	roots     []int32 // as branches
 	outputs   int
 	base      []float64
 	aggregate string // SUM, AVERAGE, MIN, MAX
@@ -68,11 +73,12 @@ func (n *node) numbers(name string) (v []float64, double bool, err error) {
 		v, double, err = numbersOf(t)
 		return v, double, err
 	}
-	single := n.floats(name)
-	v = make([]float64, len(single))
-	for i, x := range single {
-		v[i] = float64(x)
+	a := n.attribute(name, proto.ManyFloats)
+	if a == nil {
+		return nil, false, nil
 	}
+	v = make([]float64, 0, a.Count())
+	a.EachFloat(func(x float32) { v = append(v, float64(x)) })
 	return v, false, nil
 }
 
@@ -90,120 +96,226 @@ func numbersOf(t *Tensor) (v []float64, double bool, err error) {
 	return nil, false, invalid("a tensor of %s where floats are wanted", t.Type)
 }
 
-// place names a node within an ensemble.
-type place struct{ tree, node int64 }
+// listing is the nodes of TreeEnsembleClassifier and -Regressor, a list for
+// each setting. A file has these as numbers of a byte or two, so they are kept
+// as small as may be.
+type listing struct {
+	nodes    index
+	features []int32
+	yes, no  []int32 // ids
+	tracks   []int32 // none, or one for each node
+	modes    []mode
+	values   []float64
+	double   bool
+}
 
-// readForest reads the attributes of TreeEnsembleClassifier and -Regressor,
-// whose leaves' weights are in attributes that begin with prefix.
-func readForest(n *node, prefix string) (*forest, error) {
-	trees, ids, features := n.ints("nodes_treeids"), n.ints("nodes_nodeids"), n.ints("nodes_featureids")
-	yes, no, tracks := n.ints("nodes_truenodeids"), n.ints("nodes_falsenodeids"), n.ints("nodes_missing_value_tracks_true")
-	modes := n.texts("nodes_modes")
-	values, double, err := n.numbers("nodes_values")
-	if err != nil {
+func readListing(n *node) (*listing, error) {
+	l := &listing{
+		features: n.indices("nodes_featureids"), tracks: n.indices("nodes_missing_value_tracks_true"),
+		yes: n.indices("nodes_truenodeids"), no: n.indices("nodes_falsenodeids"),
+	}
+	trees, ids := n.indices("nodes_treeids"), n.indices("nodes_nodeids")
+	var err error
+	if l.values, l.double, err = n.numbers("nodes_values"); err != nil {
 		return nil, err
 	}
+	if l.modes, err = readModes(n); err != nil {
+		return nil, err
+	}
+	if n.mistake != nil {
+		return nil, n.mistake
+	}
 	count := len(ids)
-	for _, length := range []int{len(trees), len(features), len(yes), len(no), len(modes), len(values)} {
+	for _, length := range []int{len(trees), len(l.features), len(l.yes), len(l.no), len(l.modes), len(l.values)} {
 		if length != count {
 			return nil, invalid("%d nodes have %d of a setting", count, length)
 		}
 	}
-	if len(tracks) != 0 && len(tracks) != count {
-		return nil, invalid("%d nodes have %d ways of missing values", count, len(tracks))
+	if len(l.tracks) != 0 && len(l.tracks) != count {
+		return nil, invalid("%d nodes have %d ways of missing values", count, len(l.tracks))
 	}
-	f := &forest{single: !double, aggregate: n.text("aggregate_function", "SUM")}
-	if f.base, _, err = n.numbers("base_values"); err != nil {
-		return nil, err
+	l.nodes, err = newIndex(trees, ids)
+	return l, err
+}
+
+func readModes(n *node) (modes []mode, err error) {
+	a := n.attribute("nodes_modes", proto.ManyTexts)
+	if a == nil {
+		return nil, nil
 	}
-	at, err := f.place(trees, ids, modes)
+	modes = make([]mode, 0, a.Count())
+	a.EachText(func(text []byte) {
+		m, ok := modeOf(text)
+		if !ok && err == nil {
+			err = invalid("%.40q is not a mode (node %d)", text, len(modes))
+		}
+		modes = append(modes, m)
+	})
+	return modes, err
+}
+
+func modeOf(text []byte) (mode, bool) {
+	switch string(text) {
+	case "BRANCH_LEQ":
+		return leq, true
+	case "BRANCH_LT":
+		return lt, true
+	case "BRANCH_GTE":
+		return gte, true
+	case "BRANCH_GT":
+		return gt, true
+	case "BRANCH_EQ":
+		return eq, true
+	case "BRANCH_NEQ":
+		return neq, true
+	case "LEAF":
+		return leafMode, true
+	}
+	return 0, false
+}
+
+// index finds nodes by their tree and their id in it.
+type index struct {
+	trees, ids []int32
+	order      []int32 // of the nodes by tree and id; nil where they stand so, as in all that converters write
+}
+
+// newIndex says which node is defined twice.
+func newIndex(trees, ids []int32) (index, error) {
+	x := index{trees: trees, ids: ids}
+	sorted := true
+	for i := 1; i < len(ids) && sorted; i++ {
+		sorted = x.compare(int32(i-1), trees[i], ids[i]) < 0
+	}
+	if sorted {
+		return x, nil
+	}
+	x.order = make([]int32, len(ids))
+	for i := range x.order {
+		x.order[i] = int32(i)
+	}
+	slices.SortFunc(x.order, func(a, b int32) int { return x.compare(a, trees[b], ids[b]) })
+	for i := 1; i < len(x.order); i++ {
+		if at := x.order[i]; x.compare(x.order[i-1], trees[at], ids[at]) == 0 {
+			return x, invalid("node %d of tree %d is defined twice", ids[at], trees[at])
+		}
+	}
+	return x, nil
+}
+
+func (x *index) compare(node, tree, id int32) int {
+	return cmp.Or(cmp.Compare(x.trees[node], tree), cmp.Compare(x.ids[node], id))
+}
+
+// find returns the place of a node in the file.
+func (x *index) find(tree, id int32) (node int32, ok bool) {
+	low, high := 0, len(x.ids)
+	for low < high {
+		middle := (low + high) / 2
+		node = int32(middle)
+		if x.order != nil {
+			node = x.order[middle]
+		}
+		switch c := x.compare(node, tree, id); {
+		case c == 0:
+			return node, true
+		case c < 0:
+			low = middle + 1
+		default:
+			high = middle
+		}
+	}
+	return 0, false
+}
+
+// readForest reads the attributes of TreeEnsembleClassifier and -Regressor,
+// whose leaves' weights are in attributes that begin with prefix.
+func readForest(n *node, prefix string) (*forest, error) {
+	l, err := readListing(n)
 	if err != nil {
 		return nil, err
 	}
-	next := 0
-	for i := range count {
-		if modes[i] == "LEAF" {
+	f := &forest{single: !l.double, aggregate: n.text("aggregate_function", "SUM")}
+	if f.base, _, err = n.numbers("base_values"); err != nil {
+		return nil, err
+	}
+	at := f.place(l)
+	for i, place := range at {
+		if place < 0 {
 			continue
 		}
-		q := &f.questions[next]
-		next++
-		*q = question{feature: int(features[i]), value: values[i], missingYes: len(tracks) > 0 && tracks[i] != 0}
-		var ok bool
-		if q.mode, ok = map[string]mode{
-			"BRANCH_LEQ": leq, "BRANCH_LT": lt, "BRANCH_GTE": gte, "BRANCH_GT": gt, "BRANCH_EQ": eq, "BRANCH_NEQ": neq,
-		}[modes[i]]; !ok {
-			return nil, invalid("%.40q is not a mode (node %d of tree %d)", modes[i], ids[i], trees[i])
+		tree, id := l.nodes.trees[i], l.nodes.ids[i]
+		if l.features[i] < 0 || l.features[i] >= maxFeatures || l.values[i] != l.values[i] {
+			return nil, invalid("feature %d is compared with %v (node %d of tree %d)", l.features[i], l.values[i], id, tree)
 		}
-		if features[i] < 0 || features[i] >= maxFeatures || values[i] != values[i] {
-			return nil, invalid("feature %d is compared with %v (node %d of tree %d)", features[i], values[i], ids[i], trees[i])
+		yes, known := l.nodes.find(tree, l.yes[i])
+		no, both := l.nodes.find(tree, l.no[i])
+		if !known || !both {
+			return nil, invalid("node %d of tree %d branches to %d and %d, which are not both there", id, tree, l.yes[i], l.no[i])
 		}
-		var known [2]bool
-		q.yes, known[0] = at[place{trees[i], yes[i]}]
-		q.no, known[1] = at[place{trees[i], no[i]}]
-		if !known[0] || !known[1] {
-			return nil, invalid("node %d of tree %d branches to %d and %d, which are not both there", ids[i], trees[i], yes[i], no[i])
+		f.questions[place] = question{
+			feature: l.features[i], mode: l.modes[i], value: l.values[i], yes: at[yes], no: at[no],
+			missingYes: len(l.tracks) > 0 && l.tracks[i] != 0,
 		}
 	}
-	return f, f.readWeights(n, prefix, at)
+	return f, f.readWeights(n, prefix, &l.nodes, at)
 }
 
-// place numbers questions and leaves, and finds the root of each tree: the
-// first of its nodes.
-func (f *forest) place(trees, ids []int64, modes []string) (map[place]int, error) {
-	at := make(map[place]int, len(ids))
-	questions, leaves := 0, 0
-	seen := map[int64]bool{}
-	for i := range ids {
-		p := place{trees[i], ids[i]}
-		if _, twice := at[p]; twice {
-			return nil, invalid("node %d of tree %d is defined twice", ids[i], trees[i])
-		}
-		if modes[i] == "LEAF" {
-			at[p] = ^leaves
+// place numbers questions and leaves, for each node where it is as a branch,
+// and finds the root of each tree: the first of its nodes.
+func (f *forest) place(l *listing) []int32 {
+	at := make([]int32, len(l.modes))
+	questions, leaves := int32(0), int32(0)
+	seen := map[int32]bool{}
+	for i, m := range l.modes {
+		if m == leafMode {
+			at[i] = ^leaves
 			leaves++
 		} else {
-			at[p] = questions
+			at[i] = questions
 			questions++
 		}
-		if !seen[trees[i]] {
-			seen[trees[i]] = true
-			f.roots = append(f.roots, at[p])
+		if tree := l.nodes.trees[i]; (i == 0 || tree != l.nodes.trees[i-1]) && !seen[tree] {
+			seen[tree] = true
+			f.roots = append(f.roots, at[i])
 		}
 	}
 	f.questions = make([]question, questions)
 	f.leaves = make([]int32, leaves+1)
-	return at, nil
+	return at
 }
 
 // readWeights gives the leaves their weights.
-func (f *forest) readWeights(n *node, prefix string, at map[place]int) error {
-	trees, ids, outputs := n.ints(prefix+"treeids"), n.ints(prefix+"nodeids"), n.ints(prefix+"ids")
+func (f *forest) readWeights(n *node, prefix string, nodes *index, at []int32) error {
+	trees, ids, outputs := n.indices(prefix+"treeids"), n.indices(prefix+"nodeids"), n.indices(prefix+"ids")
 	values, _, err := n.numbers(prefix + "weights")
 	if err != nil {
 		return err
 	}
+	if n.mistake != nil {
+		return n.mistake
+	}
 	if len(trees) != len(ids) || len(trees) != len(outputs) || len(trees) != len(values) {
 		return invalid("%d weights of %d leaves for %d outputs", len(values), len(ids), len(outputs))
 	}
-	leaves := make([]int, len(ids))
-	for i := range ids {
-		leaf, ok := at[place{trees[i], ids[i]}]
-		if !ok || leaf >= 0 {
-			return invalid("node %d of tree %d has a weight and is no leaf", ids[i], trees[i])
+	for i, id := range ids {
+		node, ok := nodes.find(trees[i], id)
+		if !ok || at[node] >= 0 {
+			return invalid("node %d of tree %d has a weight and is no leaf", id, trees[i])
 		}
-		if outputs[i] < 0 || outputs[i] > math.MaxInt32 {
-			return invalid("node %d of tree %d has a weight for output %d", ids[i], trees[i], outputs[i])
+		if outputs[i] < 0 {
+			return invalid("node %d of tree %d has a weight for output %d", id, trees[i], outputs[i])
 		}
-		leaves[i] = ^leaf
-		f.leaves[^leaf+1]++
+		ids[i] = ^at[node] // it is the leaf from here on
+		f.leaves[ids[i]+1]++
 	}
 	for i := 1; i < len(f.leaves); i++ {
 		f.leaves[i] += f.leaves[i-1]
 	}
 	f.weights = make([]weight, len(ids))
 	next := slices.Clone(f.leaves)
-	for i, leaf := range leaves {
-		f.weights[next[leaf]] = weight{int32(outputs[i]), values[i]}
+	for i, leaf := range ids {
+		f.weights[next[leaf]] = weight{outputs[i], values[i]}
 		next[leaf]++
 	}
 	return nil
@@ -218,8 +330,11 @@ func readEnsemble(n *node) (*forest, error) {
 		return nil, invalid("%d is not a way to aggregate", which)
 	}
 	f.aggregate = names[which]
-	features, yes, no := n.ints("nodes_featureids"), n.ints("nodes_truenodeids"), n.ints("nodes_falsenodeids")
-	yesLeaf, noLeaf, tracks := n.ints("nodes_trueleafs"), n.ints("nodes_falseleafs"), n.ints("nodes_missing_value_tracks_true")
+	features, yes, no := n.indices("nodes_featureids"), n.indices("nodes_truenodeids"), n.indices("nodes_falsenodeids")
+	yesLeaf, noLeaf, tracks := n.indices("nodes_trueleafs"), n.indices("nodes_falseleafs"), n.indices("nodes_missing_value_tracks_true")
+	if n.mistake != nil {
+		return nil, n.mistake
+	}
 	modes, err := n.tensor("nodes_modes")
 	if err != nil {
 		return nil, err
@@ -247,19 +362,20 @@ func readEnsemble(n *node) (*forest, error) {
 	if err := f.readLeaves(n); err != nil {
 		return nil, err
 	}
-	sets, err := readMembers(n)
-	if err != nil {
+	if f.sets, err = readMembers(n); err != nil {
 		return nil, err
 	}
+	sets := 0
 	f.questions = make([]question, len(values))
 	for i := range values {
 		q := &f.questions[i]
-		*q = question{feature: int(features[i]), value: values[i], mode: mode(modes.I[i]), missingYes: len(tracks) > 0 && tracks[i] != 0}
+		*q = question{feature: features[i], value: values[i], mode: mode(modes.I[i]), missingYes: len(tracks) > 0 && tracks[i] != 0}
 		if q.mode == member {
-			if len(sets) == 0 {
+			if sets == len(f.sets) {
 				return nil, invalid("node %d asks for members of a set that is not there", i)
 			}
-			q.members, sets = sets[0], sets[1:]
+			q.set = int32(sets)
+			sets++
 		}
 		if modes.I[i] < 0 || q.mode > member || features[i] < 0 || features[i] >= maxFeatures || q.mode != member && values[i] != values[i] {
 			return nil, invalid("node %d compares feature %d with %v by mode %d", i, features[i], values[i], modes.I[i])
@@ -271,31 +387,31 @@ func readEnsemble(n *node) (*forest, error) {
 			return nil, err
 		}
 	}
-	for _, root := range n.ints("tree_roots") {
-		if root < 0 || root >= int64(len(values)) {
+	for _, root := range n.indices("tree_roots") {
+		if root < 0 || int(root) >= len(values) {
 			return nil, invalid("node %d is a root and is not there", root)
 		}
-		f.roots = append(f.roots, int(root))
+		f.roots = append(f.roots, root)
 	}
-	return f, nil
+	return f, n.mistake
 }
 
-func (f *forest) branch(to, leaf int64) (int, error) {
+func (f *forest) branch(to, leaf int32) (int32, error) {
 	if leaf != 0 {
-		if to < 0 || to >= int64(len(f.leaves)-1) {
+		if to < 0 || int(to) >= len(f.leaves)-1 {
 			return 0, invalid("leaf %d is not there", to)
 		}
-		return ^int(to), nil
+		return ^to, nil
 	}
-	if to < 0 || to >= int64(len(f.questions)) {
+	if to < 0 || int(to) >= len(f.questions) {
 		return 0, invalid("node %d is not there", to)
 	}
-	return int(to), nil
+	return to, nil
 }
 
 // readLeaves reads the leaves of TreeEnsemble: one weight each.
 func (f *forest) readLeaves(n *node) error {
-	outputs := n.ints("leaf_targetids")
+	outputs := n.indices("leaf_targetids")
 	t, err := n.tensor("leaf_weights")
 	if err != nil {
 		return err
@@ -310,11 +426,11 @@ func (f *forest) readLeaves(n *node) error {
 	f.leaves = make([]int32, len(values)+1)
 	f.weights = make([]weight, len(values))
 	for i, v := range values {
-		if outputs[i] < 0 || outputs[i] > math.MaxInt32 {
+		if outputs[i] < 0 {
 			return invalid("leaf %d is for output %d", i, outputs[i])
 		}
 		f.leaves[i+1] = int32(i + 1)
-		f.weights[i] = weight{int32(outputs[i]), v}
+		f.weights[i] = weight{outputs[i], v}
 	}
 	return nil
 }

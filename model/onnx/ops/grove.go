@@ -299,6 +299,10 @@ type gardener struct {
 	codes   map[int]int // and as a code
 	width   int
 	left    int // how many more nodes there may be: shared ones are copied
+
+	splits  []tree.Split // of the tree that grows
+	ends    []float64    // its leaves
+	waiting []branch
 }
 
 // columnize makes the columns of the engine: those that are asked for, and
@@ -307,23 +311,20 @@ func (b *gardener) columnize() *encode.Encoder {
 	e := &encode.Encoder{}
 	for i := range b.questions {
 		q := &b.questions[i]
-		b.width = max(b.width, q.feature+1)
+		feature := int(q.feature)
+		b.width = max(b.width, feature+1)
 		if q.mode != eq && q.mode != neq && q.mode != member {
-			b.number(e, q.feature)
+			b.number(e, feature)
 			continue
 		}
-		at, ok := b.codes[q.feature]
+		at, ok := b.codes[feature]
 		if !ok {
 			at = len(b.columns)
-			b.codes[q.feature] = at
-			b.columns = append(b.columns, columnOf{feature: q.feature, codes: map[float64]int{}})
-			e.Columns = append(e.Columns, encode.Column{Name: strconv.Itoa(q.feature), Type: frame.Double, Kind: encode.Value})
+			b.codes[feature] = at
+			b.columns = append(b.columns, columnOf{feature: feature, codes: map[float64]int{}})
+			e.Columns = append(e.Columns, encode.Column{Name: strconv.Itoa(feature), Type: frame.Double, Kind: encode.Value})
 		}
-		values := q.members
-		if q.mode != member {
-			values = []float64{q.value}
-		}
-		for _, v := range values {
+		for _, v := range b.asked(q) {
 			if _, known := b.columns[at].codes[v]; !known && !math.IsInf(v, 0) {
 				b.columns[at].codes[v] = len(b.columns[at].codes)
 				e.Columns[at].Values = append(e.Columns[at].Values, v)
@@ -346,40 +347,45 @@ func (b *gardener) number(e *encode.Encoder, feature int) {
 	e.Columns = append(e.Columns, encode.Column{Name: strconv.Itoa(feature), Type: frame.Double, Kind: encode.Numeric})
 }
 
+// branch is a way that the growing of a tree has yet to go.
+type branch struct {
+	to     int32
+	parent int
+	right  bool
+}
+
 // grow makes a tree of what hangs at a root. Its leaves are their numbers.
-func (b *gardener) grow(root int) (tree.Tree, error) {
-	var t tree.Tree
-	type branch struct{ to, parent, side int }
-	waiting := []branch{{to: root, parent: -1}}
-	for len(waiting) > 0 {
-		at := waiting[len(waiting)-1]
-		waiting = waiting[:len(waiting)-1]
-		child := len(t.Splits)
+func (b *gardener) grow(root int32) (tree.Tree, error) {
+	b.splits, b.ends, b.waiting = b.splits[:0], b.ends[:0], append(b.waiting[:0], branch{to: root, parent: -1})
+	for len(b.waiting) > 0 {
+		at := b.waiting[len(b.waiting)-1]
+		b.waiting = b.waiting[:len(b.waiting)-1]
+		child := len(b.splits)
 		if at.to < 0 {
-			child = ^len(t.Leaves)
-			t.Leaves = append(t.Leaves, float64(^at.to))
+			child = ^len(b.ends)
+			b.ends = append(b.ends, float64(^at.to))
 		} else {
 			s, left, right, err := b.split(at.to)
 			if err != nil {
-				return t, err
+				return tree.Tree{}, err
 			}
-			t.Splits = append(t.Splits, s)
-			waiting = append(waiting, branch{right, child, 1}, branch{left, child, 0})
+			b.splits = append(b.splits, s)
+			b.waiting = append(b.waiting, branch{right, child, true}, branch{left, child, false})
 		}
 		switch {
 		case at.parent < 0:
-		case at.side == 0:
-			t.Splits[at.parent].Left = child
+		case at.right:
+			b.splits[at.parent].Right = child
 		default:
-			t.Splits[at.parent].Right = child
+			b.splits[at.parent].Left = child
 		}
 	}
-	return t, nil
+	return tree.Tree{Splits: slices.Clone(b.splits), Leaves: slices.Clone(b.ends)}, nil
 }
 
 // split says a question in the words of the engine, with the branches to the
 // left and to the right.
-func (b *gardener) split(at int) (s tree.Split, left, right int, err error) {
+func (b *gardener) split(at int32) (s tree.Split, left, right int32, err error) {
 	if b.left--; b.left < 0 {
 		return s, 0, 0, invalid("the trees have a cycle, or share so many nodes that they cannot be taken apart")
 	}
@@ -399,7 +405,7 @@ func (b *gardener) split(at int) (s tree.Split, left, right int, err error) {
 	case gte, gt:
 		left, right, s.MissingLeft = right, left, !q.missingYes
 	}
-	s.Column, s.Threshold = b.numbers[q.feature], q.value
+	s.Column, s.Threshold = b.numbers[int(q.feature)], q.value
 	if q.mode == lt || q.mode == gte {
 		below, ok := tree.Below(q.value)
 		if !ok {
@@ -415,11 +421,19 @@ func (b *gardener) split(at int) (s tree.Split, left, right int, err error) {
 	return s, left, right, nil
 }
 
+// asked are the values that a question about values asks for.
+func (f *forest) asked(q *question) []float64 {
+	if q.mode == member {
+		return f.sets[q.set]
+	}
+	return []float64{q.value}
+}
+
 // set makes a set of the values that a question asks for. A chain of nodes
 // that ask one after the other whether the value is one of several, and share
 // the branch if so, is one question.
 func (b *gardener) set(s *tree.Split, q *question) error {
-	s.Column = b.codes[q.feature]
+	s.Column = b.codes[int(q.feature)]
 	codes := b.columns[s.Column].codes
 	s.Set = make([]uint64, (len(codes)+63)/64)
 	put := func(v float64) {
@@ -427,13 +441,9 @@ func (b *gardener) set(s *tree.Split, q *question) error {
 			s.Set[code/64] |= 1 << (code % 64)
 		}
 	}
-	for _, v := range q.members {
+	for _, v := range b.asked(q) {
 		put(v)
 	}
-	if q.mode == member {
-		return nil
-	}
-	put(q.value)
 	for q.mode == eq && q.no >= 0 {
 		next := &b.questions[q.no]
 		if next.mode != eq || next.feature != q.feature || next.yes != q.yes {

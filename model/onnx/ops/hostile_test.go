@@ -46,7 +46,7 @@ func TestTreesThatAreRefused(t *testing.T) {
 		"twice":            {func(f *forest) { f.nodes[2] = 1 }, "defined twice"},
 		"a NaN":            {func(f *forest) { f.values[0] = math.NaN() }, "NaN"},
 		"a feature below":  {func(f *forest) { f.features[0] = -1 }, "feature -1"},
-		"a feature beyond": {func(f *forest) { f.features[0] = 1 << 40 }, "feature 1099511627776"},
+		"a feature beyond": {func(f *forest) { f.features[0] = 1 << 40 }, "nodes_featureids has the index 1099511627776"},
 		"another mode":     {func(f *forest) { f.modes[0] = "BRANCH_MAYBE" }, "BRANCH_MAYBE"},
 		"weight of a node": {func(f *forest) { f.leafNodes[0] = 0 }, "is no leaf"},
 		"another output":   {func(f *forest) { f.leafIDs[0] = 3 }, "output 3 of 1"},

@@ -67,11 +67,31 @@ func (n *node) text(name, otherwise string) string {
 	return otherwise
 }
 
+func (n *node) count(name string, typ proto.AttributeType) int {
+	if a := n.attribute(name, typ); a != nil {
+		return a.Count()
+	}
+	return 0
+}
+
 func (n *node) ints(name string) []int64 {
 	if a := n.attribute(name, proto.ManyInts); a != nil {
 		return a.Ints()
 	}
 	return nil
+}
+
+// indices is ints for what counts nodes, features and outputs.
+func (n *node) indices(name string) []int32 {
+	a := n.attribute(name, proto.ManyInts)
+	if a == nil {
+		return nil
+	}
+	values, wrong, ok := a.Indices()
+	if !ok && n.mistake == nil {
+		n.mistake = fault.New(fault.Invalid, "%s has the index %d", name, wrong)
+	}
+	return values
 }
 
 func (n *node) floats(name string) []float32 {

@@ -65,6 +65,45 @@ func (a *Attribute) Ints() []int64 {
 	return values
 }
 
+// Indices returns the values of many integers that are small, or the first that
+// is not within 32 bits.
+func (a *Attribute) Indices() (values []int32, wrong int64, ok bool) {
+	values, ok = make([]int32, 0, length(a.body, attrInts, 0)), true
+	numbers(a.body, attrInts, 0, func(v uint64) {
+		if ok && int64(v) != int64(int32(v)) {
+			wrong, ok = int64(v), false
+		}
+		values = append(values, int32(v))
+	})
+	return values, wrong, ok
+}
+
+// EachText calls f with the values of many strings, which are those of the
+// file: f does not keep them.
+func (a *Attribute) EachText(f func(text []byte)) {
+	each(a.body, attrTexts, func(x field) { f(x.bytes) })
+}
+
+// EachFloat calls f with the values of many floats.
+func (a *Attribute) EachFloat(f func(v float32)) {
+	numbers(a.body, attrFloats, 4, func(v uint64) { f(math.Float32frombits(uint32(v))) })
+}
+
+// Count returns how many values an attribute of many has.
+func (a *Attribute) Count() int {
+	switch a.Type {
+	case ManyFloats:
+		return length(a.body, attrFloats, 4)
+	case ManyInts:
+		return length(a.body, attrInts, 0)
+	case ManyTexts:
+		n := 0
+		each(a.body, attrTexts, func(field) { n++ })
+		return n
+	}
+	return 1
+}
+
 // Texts returns the values of many strings.
 func (a *Attribute) Texts() []string { return texts(a.body, attrTexts) }
 
