@@ -117,7 +117,7 @@ func (a *surface) take(w http.ResponseWriter, r *http.Request) (status int, repl
 		}
 	}
 	status = http.StatusAccepted
-	if d.Grid {
+	if d.Grid || fromGrid(r.Header) {
 		status = http.StatusOK
 	}
 	return status, []byte(`{"accepted":` + strconv.Itoa(len(d.Events)) + "}\n"), nil
