@@ -5,12 +5,16 @@
 
 -- +goose Up
 
--- Seek is where to begin anew, until that is done. Generation counts how often
--- events that were decided are to be decided again.
+-- Revision counts the changes that people made. Begin_at and begin_time are
+-- where partitions begin that nobody has read yet. Generation counts how often
+-- events that were decided are to be decided again, and letters the dead ones
+-- that there ever were.
 CREATE TABLE streams (
     name       TEXT    NOT NULL PRIMARY KEY,
     paused     BOOLEAN NOT NULL DEFAULT FALSE,
-    seek       TEXT    NOT NULL DEFAULT '',
+    revision   BIGINT  NOT NULL DEFAULT 0,
+    begin_at   BIGINT  NOT NULL DEFAULT -1,
+    begin_time BIGINT  NOT NULL DEFAULT 0,
     generation BIGINT  NOT NULL DEFAULT 0,
     letters    BIGINT  NOT NULL DEFAULT 0,
     dead_count BIGINT  NOT NULL DEFAULT 0,
