@@ -3,10 +3,7 @@ package webhook
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/base64"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -16,6 +13,7 @@ import (
 	"time"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/base/signature"
 	"github.com/leat-ai/leat/flow/registry"
 	"github.com/leat-ai/leat/guard/egress"
 	"github.com/leat-ai/leat/guard/secret"
@@ -44,9 +42,7 @@ const (
 // HMAC-SHA256 of "<delivery id>.<timestamp>.<payload>" under the secret. The
 // timestamp is in seconds since 1970.
 func Sign(key secret.Value, id, timestamp, payload string) string {
-	mac := hmac.New(sha256.New, []byte(key.Reveal()))
-	_, _ = io.WriteString(mac, id+"."+timestamp+"."+payload) // a hash takes everything
-	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	return signature.Sign([]byte(key.Reveal()), id, timestamp, []byte(payload))
 }
 
 // Run delivers until ctx ends, and returns its error.
