@@ -136,7 +136,8 @@ func (s *session) compile(ctx context.Context, st spec.StreamStep) (step, error)
 		if err != nil {
 			return step{}, err
 		}
-		return step{function: f, columns: f.Columns()}, nil
+		columns, err := frame.ColumnsOf(f.Schema())
+		return step{function: f, columns: columns}, err
 	}
 	return compileMap(st.Map, s.columns)
 }

@@ -2,8 +2,6 @@ package stream
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -226,49 +224,41 @@ func (s *session) emptied(st *step, r rows) rows {
 	return rows{none(st.schema), nil}
 }
 
-// function runs the user's function. What it breaks on by itself, after the
-// attempts that it has, goes to the dead letters.
+// function runs the user's function. A row that it breaks on goes to the dead
+// letters; one that it makes several rows of is as many events, whose names
+// count them.
 func (s *session) function(ctx context.Context, b *lane, st *step, r rows) (rows, error) {
+	defer r.batch.Release()
 	for attempt := 1; ; attempt++ {
-		out, errs, err := applyGuarded(ctx, st.function, r.batch)
-		switch {
-		case err == nil && (out == nil || int(out.NumRows()) != len(r.entries) || errs != nil && len(errs) != len(r.entries)):
-			err = fault.New(fault.Internal, "the function answered other rows than it was given")
-			fallthrough
-		case err != nil:
-			if ctx.Err() != nil {
-				r.batch.Release()
-				return rows{}, ctx.Err()
+		result, err := st.function.Apply(ctx, r.batch)
+		if err != nil {
+			if err := s.wait(ctx, attempt, "function", err); err != nil {
+				return rows{}, err
 			}
-			if attempt < s.spec.Attempts || fault.KindOf(err).Retryable() {
-				if err := s.wait(ctx, attempt, "function", err); err != nil {
-					r.batch.Release()
-					return rows{}, err
-				}
-				continue
-			}
-			for _, e := range r.entries {
-				b.fail(e, "function", attempt, err)
-				s.know(b, e)
-			}
-			return s.emptied(st, r), nil
+			continue
 		}
-		r.batch.Release()
-		r = rows{out, r.entries}
-		if errs == nil {
-			return r, nil
+		for i, failed := range result.Faults {
+			if failed != nil {
+				b.fail(r.entries[i], "function", attempt, failed)
+				s.know(b, r.entries[i])
+			}
 		}
-		return s.without(b, r, "function", attempt, errs)
+		out := rows{batch: result.Batch, entries: make([]*entry, len(result.Rows))}
+		times := make(map[int]int, len(r.entries))
+		for i, row := range result.Rows {
+			e := *r.entries[row]
+			if times[row]++; times[row] > 1 {
+				e.name += "#" + strconv.Itoa(times[row])
+			}
+			out.entries[i] = &e
+		}
+		for i := range r.entries {
+			if times[i] == 0 && (result.Faults == nil || result.Faults[i] == nil) {
+				b.counts.Filtered++
+			}
+		}
+		return out, nil
 	}
-}
-
-func applyGuarded(ctx context.Context, f Transform, in frame.Batch) (out frame.Batch, errs []error, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fault.New(fault.Internal, "a function broke").Because(fmt.Errorf("%v\n%s", cause, debug.Stack()))
-		}
-	}()
-	return f.Apply(ctx, in)
 }
 
 // unknown leaves out the events that were decided before.

@@ -46,6 +46,7 @@ import (
 	"github.com/leat-ai/leat/base/telemetry"
 	"github.com/leat-ai/leat/decide"
 	"github.com/leat-ai/leat/pattern/stream/codec"
+	"github.com/leat-ai/leat/pattern/stream/function"
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/store/bus"
 	"github.com/leat-ai/leat/store/catalog"
@@ -98,13 +99,12 @@ type Decider interface {
 	Decide(ctx context.Context, endpoint string, q decide.Request) (*decide.Answer, error)
 }
 
-// Transform is a step that runs a function of the user's: rows in, as many
-// rows out, in their order. errs is nil or has one entry a row. It is safe for
-// many goroutines.
+// Transform is a step that runs a function of the user's: function.Function.
+// It is safe for many goroutines.
 type Transform interface {
-	// Columns are those of the rows that Apply returns.
-	Columns() []frame.Column
-	Apply(ctx context.Context, in frame.Batch) (out frame.Batch, errs []error, err error)
+	// Schema has the columns of the rows that Apply returns.
+	Schema() *arrow.Schema
+	Apply(ctx context.Context, in frame.Batch) (function.Result, error)
 	Close() error
 }
 
