@@ -1,0 +1,414 @@
+package window
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"math"
+
+	"github.com/leat-ai/leat/base/fault"
+)
+
+// decoder reads what encoder writes. After the first mistake it reads zeros.
+type decoder struct {
+	*engine
+	data    []byte
+	numbers []uint64 // of strings: there by here
+	broken  string
+}
+
+// decode reads a key, which is new or cleared. It takes no more memory than
+// some times the bytes and what the bound of events allows, whatever they say.
+func (e *engine) decode(data []byte, k *key) (least int64, err error) {
+	p := e.plan
+	if len(data) < 9 || crc32.Checksum(data[:len(data)-4], castagnoli) != binary.LittleEndian.Uint32(data[len(data)-4:]) {
+		return 0, fault.New(fault.Corrupt, "the windows of an entity of feature view %q are not what was stored", p.view.Name)
+	}
+	if v := data[0]; v != version || binary.LittleEndian.Uint32(data[1:]) != p.layout {
+		return 0, fault.New(fault.Corrupt, "the windows of an entity of feature view %q are those of another definition", p.view.Name).
+			Hint("materialise the view again")
+	}
+	r := &decoder{engine: e, data: data[5 : len(data)-4]}
+	least = r.int()
+	k.newest = r.int()
+	k.at = r.int()
+	r.strings()
+	r.ring(k)
+	k.hi = k.ring.before(k.at, p.stride)
+	for i := range k.spans {
+		r.extent(k, &p.spans[i], &k.spans[i])
+	}
+	for i := range k.tiles {
+		r.tiles(k, i)
+	}
+	for i := range k.lasts {
+		k.lasts[i] = r.best(p.lasts[i].arg)
+	}
+	if r.broken == "" && len(r.data) > 0 {
+		r.broken = "bytes are left over"
+	}
+	if r.broken != "" {
+		return 0, fault.New(fault.Corrupt, "the windows of an entity of feature view %q cannot be read: %s", p.view.Name, r.broken)
+	}
+	return least, nil
+}
+
+func (r *decoder) fail(what string) {
+	if r.broken == "" {
+		r.broken = what
+	}
+	r.data = nil
+}
+
+func (r *decoder) int() int64 {
+	v, n := binary.Varint(r.data)
+	if n <= 0 {
+		r.fail("a number is cut off")
+		return 0
+	}
+	r.data = r.data[n:]
+	return v
+}
+
+func (r *decoder) uint() uint64 {
+	v, n := binary.Uvarint(r.data)
+	if n <= 0 {
+		r.fail("a number is cut off")
+		return 0
+	}
+	r.data = r.data[n:]
+	return v
+}
+
+// size reads how many things follow, each of at least some bytes.
+func (r *decoder) size(each int) int {
+	n := r.uint()
+	if n > uint64(len(r.data)/each) {
+		r.fail("there are more things than bytes")
+		return 0
+	}
+	return int(n)
+}
+
+func (r *decoder) bytes(n int) []byte {
+	if n < 0 || n > len(r.data) {
+		r.fail("it is cut off")
+		return nil
+	}
+	b := r.data[:n]
+	r.data = r.data[n:]
+	return b
+}
+
+func (r *decoder) byte() byte {
+	if b := r.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *decoder) word() uint64 {
+	if b := r.bytes(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (r *decoder) strings() {
+	if !r.plan.texts {
+		return
+	}
+	n := r.size(1)
+	r.numbers = make([]uint64, n)
+	for i := range r.numbers {
+		r.numbers[i] = r.uint()
+	}
+	for i, size := range r.numbers {
+		if size > uint64(len(r.data)) {
+			r.fail("a string is cut off")
+			return
+		}
+		r.numbers[i] = r.dict.numberOf(r.bytes(int(size)))
+	}
+}
+
+// string is the number of a string that stands in the bytes by its place.
+func (r *decoder) string(place uint64) uint64 {
+	if place >= uint64(len(r.numbers)) {
+		r.fail("a string is missing")
+		return 0
+	}
+	return r.numbers[place]
+}
+
+func (r *decoder) cell(arg int) uint64 {
+	if r.plan.args[arg].kind == cellString {
+		return r.string(r.uint())
+	}
+	return r.checked(arg, r.word())
+}
+
+// checked refuses doubles that no event has.
+func (r *decoder) checked(arg int, cell uint64) uint64 {
+	if r.plan.args[arg].kind == cellDouble && math.IsNaN(math.Float64frombits(cell)) {
+		r.fail("a value is not a number")
+		return 0
+	}
+	return cell
+}
+
+func (r *decoder) ring(k *key) {
+	p := r.plan
+	n := r.uint()
+	if n > uint64(r.most) {
+		r.fail("there are too many events")
+	}
+	if n == 0 || r.broken != "" {
+		return
+	}
+	size := int(n) * p.stride
+	if cap(k.ring.words) < size {
+		r.grown += int64(size-len(k.ring.words)) * 8
+		k.ring.words = make([]uint64, size)
+	} else {
+		k.ring.words = k.ring.words[:cap(k.ring.words)]
+	}
+	k.ring.head, k.ring.n = 0, int(n)
+	first := uint64(r.int())
+	unit := int(r.byte())
+	if unit >= len(timeUnits) {
+		r.fail("times have no unit")
+		unit = 0
+	}
+	r.packed(k, wordTime)
+	last := int64(math.MinInt64)
+	for i := wordTime; i < size; i += p.stride {
+		t := int64(first + k.ring.words[i]*timeUnits[unit])
+		if t < last {
+			r.fail("events are not in order")
+		}
+		k.ring.words[i], last = uint64(t), t
+	}
+	r.packed(k, wordFlags)
+	r.packed(k, wordID)
+	for a := range p.args {
+		r.packed(k, wordCells+a)
+		r.cells(k, a)
+	}
+	for i := range k.ring.n {
+		if r.dict.once {
+			break // nothing will be added
+		}
+		r.grown += k.ids.add(k.ring.row(i, p.stride)[wordID], &k.ring, p.stride, r.seed)
+		if !k.ids.on {
+			break // too few for a set
+		}
+	}
+}
+
+// cells checks the cells of an argument, and gives strings their numbers.
+func (r *decoder) cells(k *key, a int) {
+	kind := r.plan.args[a].kind
+	if kind == cellInt {
+		return
+	}
+	for i := range k.ring.n {
+		row := k.ring.row(i, r.plan.stride)
+		if row[wordFlags]>>(32+a)&1 == 0 {
+			continue
+		}
+		if kind == cellString {
+			row[wordCells+a] = r.string(row[wordCells+a])
+		} else {
+			r.checked(a, row[wordCells+a])
+		}
+	}
+}
+
+// packed reads a column of the ring.
+func (r *decoder) packed(k *key, word int) {
+	stride, n := r.plan.stride, k.ring.n
+	width := int(r.byte())
+	least := r.uint()
+	if width > 8 {
+		r.fail("words are too wide")
+		width = 0
+	}
+	data := r.bytes(n * width)
+	if data == nil {
+		width = 0
+	}
+	words := k.ring.words[word:]
+	for i := range n {
+		x := uint64(0)
+		switch b := data[i*width : (i+1)*width]; width {
+		case 8:
+			x = binary.LittleEndian.Uint64(b)
+		case 4:
+			x = uint64(binary.LittleEndian.Uint32(b))
+		case 1:
+			x = uint64(b[0])
+		default:
+			for j := width - 1; j >= 0; j-- {
+				x = x<<8 | uint64(b[j])
+			}
+		}
+		words[i*stride] = least + x
+	}
+}
+
+func (r *decoder) extent(k *key, s *span, x *extent) {
+	switch {
+	case s.idle:
+		return
+	case s.shape == session:
+		x.stale = true
+		return
+	}
+	start := s.start(k.at)
+	x.lo, x.tile = min(k.hi, k.ring.before(start, r.plan.stride)), s.tile(start)
+	r.partial(&s.layout, &x.partial)
+	if s.tiling >= 0 {
+		x.stale = len(x.wedges) > 0
+		return
+	}
+	for i := range x.wedges {
+		r.wedge(k, &s.layout.extremes[i], x, i)
+	}
+}
+
+func (r *decoder) wedge(k *key, d *slotDef, x *extent, i int) {
+	w := &x.wedges[i]
+	at := uint64(0)
+	for range r.size(1) {
+		at += r.uint()
+		if at < uint64(x.lo) || at >= uint64(k.hi) || !d.of(k.ring.row(int(at), r.plan.stride)) {
+			r.fail("an extreme is no event of the window")
+			return
+		}
+		row := k.ring.row(int(at), r.plan.stride)
+		w.peaks = append(w.peaks, peak{int64(row[wordTime]), row[wordCells+d.arg]})
+	}
+}
+
+func (r *decoder) partial(l *layout, x *partial) {
+	for i := range x.counts {
+		x.counts[i] = r.int()
+	}
+	for i := range x.sums {
+		r.exact(&x.sums[i])
+	}
+	for i := range x.squares {
+		r.exact(&x.squares[i])
+	}
+	for i := range x.tables {
+		r.table(l.tables[i].arg, &x.tables[i])
+	}
+	for i := range x.sketches {
+		at := int64(0)
+		for range r.size(2) {
+			at += r.int()
+			n := r.int()
+			if at > lastBucket || at < -lastBucket || n <= 0 || n > math.MaxInt32 {
+				r.fail("a bucket is out of range")
+				return
+			}
+			r.grown += x.sketches[i].add(int32(at), n)
+		}
+	}
+}
+
+func (r *decoder) exact(e *exact) {
+	head := r.uint()
+	n := int(head >> 1)
+	if head>>1 > uint64(len(r.data)/8) {
+		r.fail("a sum is cut off")
+		return
+	}
+	below := 0.0
+	for range n {
+		x := math.Float64frombits(r.word())
+		// A part is the nearest double to itself and all that is below it.
+		if !(math.Abs(x) < 0x1p1023) || x == 0 || x+below != x {
+			r.fail("a sum is not one")
+			return
+		}
+		e.put(x)
+		below = x
+	}
+	if head&1 == 0 {
+		return
+	}
+	m := e.excess()
+	m.pos, m.neg = r.int(), r.int()
+	sign := r.int()
+	size := r.size(1)
+	if size > 2*wideScale/8+16 {
+		r.fail("a sum is too wide")
+		return
+	}
+	m.wide.SetBytes(r.bytes(size))
+	if sign < 0 {
+		m.wide.Neg(&m.wide)
+	}
+	e.settle()
+}
+
+func (r *decoder) table(arg int, t *table) {
+	text := r.plan.args[arg].kind == cellString
+	at := uint64(0)
+	for range r.size(2) {
+		at += r.uint()
+		cell, n := at, r.int()
+		if text {
+			cell = r.string(at)
+		}
+		if n <= 0 {
+			r.fail("a value is counted less than once")
+			return
+		}
+		r.grown += t.add(cell, n, r.seed)
+	}
+}
+
+func (r *decoder) tiles(k *key, at int) {
+	d := &r.plan.tilings[at]
+	n := r.size(1)
+	if d.single() && n > 1 {
+		r.fail("there is more than one tile")
+		return
+	}
+	index := int64(0)
+	for i := range n {
+		before := index
+		index += r.int()
+		if r.broken != "" || i > 0 && index <= before || d.single() && index != 0 {
+			r.fail("tiles are not in order")
+			return
+		}
+		t := tile{partial: newPartial(&d.layout), index: index,
+			extremes: make([]best, len(d.layout.extremes)), firsts: make([]best, len(d.layout.firsts))}
+		if d.session {
+			t.from, t.last = r.int(), r.int()
+		}
+		r.partial(&d.layout, &t.partial)
+		for j := range t.extremes {
+			t.extremes[j] = r.best(d.layout.extremes[j].arg)
+		}
+		for j := range t.firsts {
+			t.firsts[j] = r.best(d.layout.firsts[j].arg)
+		}
+		k.tiles[at] = append(k.tiles[at], t)
+		r.grown += tileBytes
+	}
+}
+
+func (r *decoder) best(arg int) best {
+	switch r.byte() {
+	case 0:
+		return best{}
+	case 1:
+		return best{time: r.int(), cell: r.cell(arg), ok: true}
+	}
+	r.fail("a value is neither there nor not")
+	return best{}
+}

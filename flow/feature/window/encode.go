@@ -1,0 +1,352 @@
+package window
+
+import (
+	"cmp"
+	"encoding/binary"
+	"hash/crc32"
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// The bytes of an entity are: a version, the layout of the plan, the time
+// from which on they may be asked, the strings, the single events by columns,
+// what the spans hold as of just after the newest event, the tiles, the latest
+// values, and a checksum of all of it. Whole numbers are varints, a column of
+// words is its least one and the others as their distances from it, in as many
+// bytes as the greatest of them needs. Equal sets of events that were settled
+// at the same time have equal bytes.
+const version = 1
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// encoder appends to buf.
+type encoder struct {
+	*engine
+	buf     []byte
+	numbers map[uint64]uint64 // of strings: here by there
+}
+
+// encode appends the bytes of a key to buf. The key moves to the time just
+// after its newest event, from which the next read goes on.
+func (e *engine) encode(buf []byte, k *key, least int64) []byte {
+	at := max(least, saturated(k.newest, 1))
+	e.seek(k, at)
+	w := &encoder{engine: e, buf: buf}
+	from := len(buf)
+	w.buf = append(w.buf, version)
+	w.buf = binary.LittleEndian.AppendUint32(w.buf, e.plan.layout)
+	w.int(least)
+	w.int(k.newest)
+	w.int(at)
+	w.strings(k)
+	w.ring(k)
+	for i := range k.spans {
+		w.extent(k, &e.plan.spans[i], &k.spans[i])
+	}
+	for i := range k.tiles {
+		w.tiles(&e.plan.tilings[i], k.tiles[i])
+	}
+	for i := range k.lasts {
+		w.best(e.plan.lasts[i].arg, k.lasts[i])
+	}
+	return binary.LittleEndian.AppendUint32(w.buf, crc32.Checksum(w.buf[from:], castagnoli))
+}
+
+func (w *encoder) int(v int64)   { w.buf = binary.AppendVarint(w.buf, v) }
+func (w *encoder) uint(v uint64) { w.buf = binary.AppendUvarint(w.buf, v) }
+
+// mark notes the strings that a key refers to.
+func (e *engine) mark(k *key, used []bool) {
+	e.eachString(k, func(number uint64) { used[number] = true })
+}
+
+// eachString calls f with the strings of a key, some of them several times.
+func (e *engine) eachString(k *key, f func(number uint64)) {
+	p := e.plan
+	for a := range p.args {
+		if p.args[a].kind != cellString {
+			continue
+		}
+		for i := range k.ring.n {
+			if row := k.ring.row(i, p.stride); row[wordFlags]>>(32+a)&1 != 0 {
+				f(row[wordCells+a])
+			}
+		}
+	}
+	text := func(d *slotDef) bool { return p.args[d.arg].kind == cellString }
+	tables := func(l *layout, x *partial) {
+		for i := range l.tables {
+			if !text(&l.tables[i]) {
+				continue
+			}
+			for _, s := range x.tables[i].slots {
+				if s.count != 0 {
+					f(s.cell)
+				}
+			}
+		}
+	}
+	bests := func(defs []slotDef, all []best) {
+		for i := range defs {
+			if all[i].ok && text(&defs[i]) {
+				f(all[i].cell)
+			}
+		}
+	}
+	for i := range k.spans {
+		s, x := &p.spans[i], &k.spans[i]
+		tables(&s.layout, &x.partial)
+		for j := range x.wedges {
+			if text(&s.layout.extremes[j]) {
+				for _, peak := range x.wedges[j].peaks[x.wedges[j].head:] {
+					f(peak.cell)
+				}
+			}
+		}
+	}
+	for i := range k.tiles {
+		l := &p.tilings[i].layout
+		for j := range k.tiles[i] {
+			t := &k.tiles[i][j]
+			tables(l, &t.partial)
+			bests(l.extremes, t.extremes)
+			bests(l.firsts, t.firsts)
+		}
+	}
+	bests(p.lasts, k.lasts)
+}
+
+// strings writes the strings of a key in their order, and numbers them by it.
+func (w *encoder) strings(k *key) {
+	if !w.plan.texts {
+		return
+	}
+	w.numbers = map[uint64]uint64{}
+	var all []uint64
+	w.eachString(k, func(number uint64) {
+		if _, seen := w.numbers[number]; !seen {
+			w.numbers[number] = 0
+			all = append(all, number)
+		}
+	})
+	slices.SortFunc(all, func(a, b uint64) int { return cmp.Compare(w.dict.text(a), w.dict.text(b)) })
+	w.uint(uint64(len(all)))
+	for i, number := range all {
+		w.numbers[number] = uint64(i)
+		w.uint(uint64(len(w.dict.text(number))))
+	}
+	for _, number := range all {
+		w.buf = append(w.buf, w.dict.text(number)...)
+	}
+}
+
+// cell is what stands for a cell in the bytes.
+func (w *encoder) cell(arg int, cell uint64) uint64 {
+	if w.plan.args[arg].kind == cellString {
+		return w.numbers[cell]
+	}
+	return cell
+}
+
+// number writes the cell of an argument: those of numbers in full.
+func (w *encoder) number(arg int, cell uint64) {
+	if w.plan.args[arg].kind == cellString {
+		w.uint(w.numbers[cell])
+		return
+	}
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, cell)
+}
+
+func (w *encoder) ring(k *key) {
+	p, n := w.plan, k.ring.n
+	w.uint(uint64(n))
+	if n == 0 {
+		return
+	}
+	words := make([]uint64, n)
+	column := func(word int) []uint64 {
+		for i := range words {
+			words[i] = k.ring.row(i, p.stride)[word]
+		}
+		return words
+	}
+	w.times(column(wordTime))
+	w.packed(column(wordFlags))
+	w.packed(column(wordID))
+	for a := range p.args {
+		column(wordCells + a)
+		if p.args[a].kind == cellString {
+			for i := range words {
+				if k.ring.row(i, p.stride)[wordFlags]>>(32+a)&1 != 0 {
+					words[i] = w.numbers[words[i]]
+				}
+			}
+		}
+		w.packed(words)
+	}
+}
+
+// timeUnits are what times are often whole multiples of, in microseconds.
+var timeUnits = [...]uint64{1, 1_000, 1_000_000, 60_000_000, dayMicros}
+
+// times writes times in order: the first of them, the unit of the others, and
+// their distances from the first.
+func (w *encoder) times(times []uint64) {
+	first, unit := times[0], len(timeUnits)-1
+	w.int(int64(first))
+	for i, t := range times {
+		times[i] = t - first
+		for times[i]%timeUnits[unit] != 0 {
+			unit--
+		}
+	}
+	for i := range times {
+		times[i] /= timeUnits[unit]
+	}
+	w.buf = append(w.buf, byte(unit))
+	w.packed(times)
+}
+
+// packed writes words: the least of them, and the distances from it.
+func (w *encoder) packed(words []uint64) {
+	least, most := slices.Min(words), slices.Max(words)
+	width := (bits.Len64(most-least) + 7) / 8
+	w.buf = append(w.buf, byte(width))
+	w.uint(least)
+	for _, x := range words {
+		x -= least
+		for range width {
+			w.buf = append(w.buf, byte(x))
+			x >>= 8
+		}
+	}
+}
+
+// extent writes what a span holds. Sessions are made anew from what is there,
+// and so are the extremes of spans with tiles.
+func (w *encoder) extent(k *key, s *span, x *extent) {
+	if s.idle || s.shape == session {
+		return
+	}
+	w.partial(&s.layout, &x.partial)
+	if s.tiling >= 0 {
+		return
+	}
+	w.fresh(k, s, x)
+	for i := range x.wedges {
+		peaks := x.wedges[i].peaks[x.wedges[i].head:]
+		w.uint(uint64(len(peaks)))
+		at := 0
+		for _, peak := range peaks {
+			next := w.indexOf(k, peak, &s.layout.extremes[i])
+			w.uint(uint64(next - at))
+			at = next
+		}
+	}
+}
+
+// indexOf is the event that a peak is of.
+func (w *encoder) indexOf(k *key, p peak, d *slotDef) int {
+	i := k.ring.before(p.time, w.plan.stride)
+	for ; i < k.ring.n-1; i++ {
+		if row := k.ring.row(i, w.plan.stride); d.of(row) && row[wordCells+d.arg] == p.cell {
+			break
+		}
+	}
+	return i
+}
+
+func (w *encoder) partial(l *layout, x *partial) {
+	for _, n := range x.counts {
+		w.int(n)
+	}
+	for i := range x.sums {
+		w.exact(&x.sums[i])
+	}
+	for i := range x.squares {
+		w.exact(&x.squares[i])
+	}
+	for i := range x.tables {
+		w.table(l.tables[i].arg, &x.tables[i])
+	}
+	for i := range x.sketches {
+		w.uint(uint64(len(x.sketches[i].buckets)))
+		at := int64(0)
+		for _, b := range x.sketches[i].buckets {
+			w.int(int64(b.index) - at)
+			w.int(b.count)
+			at = int64(b.index)
+		}
+	}
+}
+
+// exact writes a sum: how many parts it has, and whether there is more.
+func (w *encoder) exact(e *exact) {
+	e.canonical()
+	head := uint64(e.n) << 1
+	excess := e.more != nil && (e.more.wide.Sign() != 0 || e.more.pos != 0 || e.more.neg != 0)
+	if excess {
+		head |= 1
+	}
+	w.uint(head)
+	for _, x := range e.parts() {
+		w.buf = binary.LittleEndian.AppendUint64(w.buf, math.Float64bits(x))
+	}
+	if excess {
+		w.int(e.more.pos)
+		w.int(e.more.neg)
+		w.int(int64(e.more.wide.Sign()))
+		wide := e.more.wide.Bytes()
+		w.uint(uint64(len(wide)))
+		w.buf = append(w.buf, wide...)
+	}
+}
+
+func (w *encoder) table(arg int, t *table) {
+	all := make([]slot, 0, t.n)
+	for _, s := range t.slots {
+		if s.count != 0 {
+			all = append(all, slot{w.cell(arg, s.cell), s.count})
+		}
+	}
+	slices.SortFunc(all, func(a, b slot) int { return cmp.Compare(a.cell, b.cell) })
+	w.uint(uint64(len(all)))
+	at := uint64(0)
+	for _, s := range all {
+		w.uint(s.cell - at)
+		w.int(s.count)
+		at = s.cell
+	}
+}
+
+func (w *encoder) tiles(d *tiling, tiles []tile) {
+	w.uint(uint64(len(tiles)))
+	at := int64(0)
+	for i := range tiles {
+		t := &tiles[i]
+		w.int(t.index - at)
+		at = t.index
+		if d.session {
+			w.int(t.from)
+			w.int(t.last)
+		}
+		w.partial(&d.layout, &t.partial)
+		for j := range t.extremes {
+			w.best(d.layout.extremes[j].arg, t.extremes[j])
+		}
+		for j := range t.firsts {
+			w.best(d.layout.firsts[j].arg, t.firsts[j])
+		}
+	}
+}
+
+func (w *encoder) best(arg int, b best) {
+	if !b.ok {
+		w.buf = append(w.buf, 0)
+		return
+	}
+	w.buf = append(w.buf, 1)
+	w.int(b.time)
+	w.number(arg, b.cell)
+}
