@@ -58,6 +58,9 @@ type Config struct {
 	Catalog string // URL of the catalog; a SQLite file in Home when empty
 	Blobs   string // URL of the bucket for artifacts; a folder in Home when empty
 	Lake    string // URL of where the tables' files are; a folder in Home when empty
+	// Bus are the brokers of events: embedded, nats://host…, kafka://host…, at
+	// most one of each sort; see backends.BusConfig.
+	Bus []string
 	// Egress are hosts and networks that are not public and may be asked
 	// nevertheless, separated by commas; see package egress.
 	Egress string
@@ -127,6 +130,7 @@ type App struct {
 	lake      *lake.Lake
 	engine    query.Engine
 	sql       *lakeSQL
+	buses     *backends.Buses
 	records   *record.Writer
 	runtimes  backends.Runtimes
 	formats   []model.Format
@@ -176,6 +180,7 @@ func (a *App) parts() []part {
 		{"blobs", a.openBlobs},
 		{"lake", a.openLake},
 		{"sql", a.openSQL},
+		{"bus", a.openBus},
 		{"records", a.openRecords},
 		{"models", a.openModels},
 		{"tracking", a.openTracking},
@@ -235,7 +240,7 @@ func (a *App) Done() <-chan struct{} { return a.server.Done() }
 // StartFor is how the command line starts an App.
 func StartFor(ctx context.Context, o cli.ServeOptions) (cli.Running, error) {
 	c := Config{
-		Project: o.Project, Home: o.Home, Env: o.Env, Catalog: o.Catalog, Blobs: o.Blobs, Lake: o.Lake, Egress: o.Egress,
+		Project: o.Project, Home: o.Home, Env: o.Env, Catalog: o.Catalog, Blobs: o.Blobs, Lake: o.Lake, Bus: o.Bus, Egress: o.Egress,
 		OTLP: o.OTLP, Silent: o.Listen == "", Retain: o.Retain, ModelMemory: int64(o.ModelMemory), AllowProcess: o.AllowProcess,
 		GRPC: o.GRPC, GRPCOptional: o.GRPCOptional,
 		Server: server.Config{Listen: o.Listen, Auth: server.Auth(o.Auth), CertFile: o.CertFile, KeyFile: o.KeyFile},

@@ -26,7 +26,7 @@ func TestScripts(t *testing.T) {
 			}
 			e.Setenv("EXAMPLES", examples)
 			e.Setenv("TERM", "dumb")
-			for _, name := range []string{"LEAT_HOME", "LEAT_ENV", "LEAT_SERVER", "LEAT_KEY", "LEAT_CATALOG", "LEAT_BLOBS", "LEAT_LAKE", "LEAT_EGRESS_ALLOW"} {
+			for _, name := range []string{"LEAT_HOME", "LEAT_ENV", "LEAT_SERVER", "LEAT_KEY", "LEAT_CATALOG", "LEAT_BLOBS", "LEAT_LAKE", "LEAT_BUS", "LEAT_EGRESS_ALLOW"} {
 				e.Setenv(name, "")
 			}
 			return nil

@@ -41,6 +41,8 @@ var drivers = []struct {
 	{"github.com/duckdb/", []string{"store/query/duckdb"}, "SQL over planned files is one backend; cgo stays in it"},
 	{"github.com/jackc/pgx", []string{"store/catalog/postgres", "store/online/postgres", "flow/ingest/postgres", "work"}, "PostgreSQL as catalog, for online features, as a source, and under durable runs"},
 	{"github.com/cockroachdb/pebble", []string{"store/online/local"}, "online features inside the process are one backend"},
+	{"github.com/nats-io/", []string{"store/bus/nats"}, "JetStream is one backend of events, within the process and elsewhere"},
+	{"github.com/twmb/", []string{"store/bus/kafka"}, "Kafka is one backend of events"},
 	{"github.com/redis/go-redis", []string{"store/online/redis"}, "online features on Redis are one backend"},
 	{"modernc.org/sqlite", []string{"store/catalog/sqlite", "work"}, "SQLite as catalog and under durable runs"},
 	{"github.com/pressly/goose", []string{"store/catalog"}, "migrations belong to the catalog"},

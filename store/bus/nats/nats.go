@@ -26,6 +26,7 @@
 package nats
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -88,6 +89,14 @@ func (t Topics) withDefaults() Topics {
 	}
 	t.Dedupe = min(t.Dedupe, t.Age)
 	return t
+}
+
+// or returns what is said, and of others what is not.
+func (t Topics) or(others Topics) Topics {
+	return Topics{
+		Partitions: cmp.Or(t.Partitions, others.Partitions), Replicas: cmp.Or(t.Replicas, others.Replicas), Age: cmp.Or(t.Age, others.Age),
+		Bytes: cmp.Or(t.Bytes, others.Bytes), Dedupe: cmp.Or(t.Dedupe, others.Dedupe),
+	}
 }
 
 // Validate reports every mistake of the configuration.

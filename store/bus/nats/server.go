@@ -123,14 +123,22 @@ func Start(ctx context.Context, c ServerConfig) (*Server, error) {
 
 // Open connects to the server, without the network. The bus is to be closed
 // before the server.
-func (s *Server) Open(ctx context.Context) (*Bus, error) {
+func (s *Server) Open(ctx context.Context) (*Bus, error) { return s.OpenTopics(ctx, s.topics) }
+
+// OpenTopics is Open of a bus that makes topics in another way than the
+// server's; what is not said is as there.
+func (s *Server) OpenTopics(ctx context.Context, topics Topics) (*Bus, error) {
+	topics = topics.or(s.topics)
+	if err := topics.validate(); err != nil {
+		return nil, err
+	}
 	options := []nats.Option{nats.InProcessServer(s.server)}
 	if user, password, ok := strings.Cut(s.secret, ":"); ok {
 		options = append(options, nats.UserInfo(user, password))
 	} else if s.secret != "" {
 		options = append(options, nats.Token(s.secret))
 	}
-	return connect(ctx, Config{Topics: s.topics}, "", options)
+	return connect(ctx, Config{Topics: topics}, "", options)
 }
 
 // URL is where others connect, or "".
