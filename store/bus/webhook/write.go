@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -53,8 +54,6 @@ func (w *writer) Write(ctx context.Context, events []bus.Event) error {
 		}
 	}
 	requests := w.config.requests(events)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	lanes := make([][]request, w.config.Parallel)
 	for i, r := range requests {
 		lane := i % len(lanes)
@@ -69,38 +68,41 @@ func (w *writer) Write(ctx context.Context, events []bus.Event) error {
 		lanes[lane] = append(lanes[lane], r)
 	}
 	errs := make([]error, len(lanes))
+	var stop atomic.Bool // what is under way is not cut off, so that little is sent twice
 	var group sync.WaitGroup
 	for i, lane := range lanes {
 		group.Go(func() {
 			for _, r := range lane {
+				if stop.Load() {
+					return
+				}
 				if errs[i] = w.send(ctx, r); errs[i] != nil {
-					cancel(errs[i]) // the others are not begun, so that little is sent twice
+					stop.Store(true)
 					return
 				}
 			}
 		})
 	}
 	group.Wait()
-	return worst(ctx, errs)
+	return worst(errs)
 }
 
 // worst is the error to tell of: that of an event, of those the first one's;
-// otherwise what ended the others.
-func worst(ctx context.Context, errs []error) error {
+// otherwise any.
+func worst(errs []error) error {
 	var first *bus.Refused
 	var other error
 	for _, err := range errs {
-		if r, ok := errors.AsType[*bus.Refused](err); ok && (first == nil || r.Index < first.Index) {
-			first = r
-		} else if err != nil && !ok && (other == nil || errors.Is(other, context.Canceled)) {
+		if r, ok := errors.AsType[*bus.Refused](err); ok {
+			if first == nil || r.Index < first.Index {
+				first = r
+			}
+		} else if err != nil {
 			other = err
 		}
 	}
-	switch {
-	case first != nil:
+	if first != nil {
 		return first
-	case other != nil && ctx.Err() != nil && errors.Is(other, context.Canceled):
-		return context.Cause(ctx)
 	}
 	return other
 }
