@@ -47,7 +47,7 @@ func (a *App) openModels(context.Context) (func(context.Context) error, error) {
 	a.registry.Memory(a.config.ModelMemory)
 	a.releases = deploy.New(a.catalog, a.clock)
 	a.resources = resources.New(a.catalog, a.clock)
-	a.features = tables.New(a.lake, a.sql)
+	a.features = tables.New(a.lake, a.sql, tables.Options{Scratch: a.scratch()})
 	a.signals = monitor.NewSignals(a.catalog, a.fired)
 	a.watch = newWatch(a)
 	if err := a.openWebhooks(); err != nil {

@@ -30,7 +30,7 @@ func (a *App) openRuns(ctx context.Context) (func(context.Context) error, error)
 	a.defineIngest()
 	batch.Define(e, batch.Deps{
 		Releases: batch.Router(a.router, a.releases), Lake: a.lake, Ingest: a.ingester, Recorder: runRecorder{a},
-		Watch: batchWatch{a}, Clock: a.clock, Root: a.ingester.Root, Scratch: filepath.Join(a.scratch(), "batch"),
+		Features: a.features, Watch: batchWatch{a}, Clock: a.clock, Root: a.ingester.Root, Scratch: filepath.Join(a.scratch(), "batch"),
 	})
 	retrain.Define(e, retrain.Deps{
 		Lake: a.lake, Features: a.features, Ingests: a.ingester, Batches: batchRuns{e}, Registry: a.registry,

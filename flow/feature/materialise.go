@@ -65,6 +65,36 @@ func SQL(v spec.FeatureView) (string, error) {
 		") AS leat_newest FROM " + identifier(v.Source) + ") AS numbered WHERE leat_newest = 1", nil
 }
 
+// NewestOf is the query that gives the newest row of each entity out of the
+// rows of a view's SQL, which have the view's timestamp; columns are those of
+// the rows. Of several rows of one time it takes always the same one.
+func NewestOf(v spec.FeatureView, columns []frame.Column) string {
+	names := Found(v, columns)
+	order := []string{identifier(v.Timestamp) + " DESC NULLS LAST"}
+	for _, name := range names {
+		order = append(order, identifier(name)+" NULLS LAST")
+	}
+	return "SELECT " + identifiers(append(slices.Clone([]string(v.Entity)), names...)) +
+		" FROM (SELECT *, row_number() OVER (PARTITION BY " + identifiers(v.Entity) + " ORDER BY " + strings.Join(order, ", ") +
+		") AS leat_newest FROM (" + v.SQL + "\n) AS leat_rows) AS numbered WHERE leat_newest = 1"
+}
+
+// Found lists the columns that are found in the dated rows of a view's SQL:
+// all but those that say whose and of when a row is.
+func Found(v spec.FeatureView, columns []frame.Column) []string {
+	var names []string
+	for _, c := range columns {
+		if c.Name != v.Timestamp && c.Name != v.Known && !slices.Contains(v.Entity, c.Name) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// Reads lists the columns that are found in the newest row of a view's source,
+// in the order in which SQL selects them.
+func Reads(v spec.FeatureView) ([]string, error) { return reads(v, v.Entity) }
+
 // reads lists the columns that the features of a view read, each once, but for
 // some.
 func reads(v spec.FeatureView, but []string) ([]string, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -12,6 +13,8 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/flow/feature"
+	"github.com/leat-ai/leat/flow/feature/past"
+	"github.com/leat-ai/leat/flow/feature/tables"
 	"github.com/leat-ai/leat/flow/lake"
 	"github.com/leat-ai/leat/flow/registry"
 	"github.com/leat-ai/leat/flow/train"
@@ -27,7 +30,7 @@ func (p *pipeline) fit(ctx context.Context, s *spec.TrainStep, pr *work.Progress
 	if err != nil {
 		return none, err
 	}
-	table, err := p.Lake.Table(ctx, views[0].Source)
+	table, err := p.Lake.Table(ctx, tables.Source(feature.Base(views)))
 	if err != nil {
 		return none, err
 	}
@@ -62,7 +65,7 @@ func (p *pipeline) fit(ctx context.Context, s *spec.TrainStep, pr *work.Progress
 	if notes := c.Artifact.Notes; len(notes) > 0 {
 		pr.Note(notes[len(notes)-1])
 	}
-	return p.describe(s, table, set, in, c)
+	return p.describe(s, table, set.Set, in, c)
 }
 
 func (p *pipeline) views(s *spec.TrainStep) ([]spec.FeatureView, error) {
@@ -112,9 +115,9 @@ func extras(s *spec.TrainStep, set *feature.Set) []string {
 }
 
 // read loads the rows to learn from: features, computed as they will be in
-// serving, and the extra columns.
-func (p *pipeline) read(ctx context.Context, table *lake.Table, set *feature.Set, s *spec.TrainStep, pr *work.Progress) (train.Input, error) {
-	extra := extras(s, set)
+// serving and as of the time of each row, and the extra columns.
+func (p *pipeline) read(ctx context.Context, table *lake.Table, set *tables.Training, s *spec.TrainStep, pr *work.Progress) (train.Input, error) {
+	extra := extras(s, set.Set)
 	var columns []string
 	for _, c := range set.Inputs() {
 		columns = append(columns, c.Name)
@@ -128,27 +131,53 @@ func (p *pipeline) read(ctx context.Context, table *lake.Table, set *feature.Set
 	for _, c := range set.Outputs() {
 		in.Inputs = append(in.Inputs, c.Name)
 	}
-	rows, err := table.Scan(ctx, lake.ScanOptions{Columns: columns})
+	joined, err := p.past(ctx, table, set, s, pr)
+	if err != nil {
+		return in, err
+	}
+	defer func() { _ = joined.Close() }()
+	rows, err := p.sampled(ctx, table, columns, s)
 	if err != nil {
 		return in, err
 	}
 	pr.Total(table.Rows(), "rows")
 	pr.Note("features")
-	keep := newSampler(table.Rows(), s.MaxRows, s.Seed)
+	done := int64(0)
 	err = frame.Each(ctx, rows, func(b frame.Batch) error {
-		pr.Add(b.NumRows())
-		sampled, err := keep.take(ctx, b)
-		if err != nil {
-			return err
-		}
-		defer sampled.Release()
-		return addRows(ctx, &in, set, extra, sampled)
+		pr.Add(rows.read - done)
+		done = rows.read
+		return addRows(ctx, &in, set.Set, joined, extra, b)
 	})
 	if len(in.Batches) == 0 && err == nil {
 		err = fault.New(fault.Invalid, "the table %s has no rows to learn from", table.Name()).Hint("ingest it first: `leat ingest %s`", table.Name())
 	}
-	pr.Add(-table.Rows())
+	pr.Add(-done)
 	return in, err
+}
+
+// past finds what changes with time for the rows to learn from; nil when
+// nothing does.
+func (p *pipeline) past(ctx context.Context, table *lake.Table, set *tables.Training, s *spec.TrainStep, pr *work.Progress) (*past.Joined, error) {
+	columns := set.Columns()
+	if len(columns) == 0 {
+		return nil, nil
+	}
+	rows, err := p.sampled(ctx, table, columns, s)
+	if err != nil {
+		return nil, err
+	}
+	return set.Find(ctx, rows, time.Time{}, func(doing string, done int64) {
+		pr.Note(fmt.Sprintf("features as of the past: %s, %d", doing, done))
+	})
+}
+
+// sampled reads the rows to learn from, always the same ones.
+func (p *pipeline) sampled(ctx context.Context, table *lake.Table, columns []string, s *spec.TrainStep) (*sampledRows, error) {
+	rows, err := table.Scan(ctx, lake.ScanOptions{Columns: columns})
+	if err != nil {
+		return nil, err
+	}
+	return &sampledRows{Reader: rows, keep: newSampler(table.Rows(), s.MaxRows, s.Seed)}, nil
 }
 
 // beside puts the features of a batch and its extra columns side by side.

@@ -11,13 +11,19 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/flow/feature"
+	"github.com/leat-ai/leat/flow/feature/past"
 	"github.com/leat-ai/leat/flow/train"
 )
 
 // addRows appends the features of raw rows, with the extra columns, to what a
-// training will read.
-func addRows(ctx context.Context, in *train.Input, set *feature.Set, extra []string, raw frame.Batch) error {
-	features, err := set.Compute(ctx, raw)
+// training will read. joined has what was found as of the time of the rows.
+func addRows(ctx context.Context, in *train.Input, set *feature.Set, joined *past.Joined, extra []string, raw frame.Batch) error {
+	found, err := joined.Next(ctx, int(raw.NumRows()))
+	if err != nil {
+		return err
+	}
+	defer past.Release(found)
+	features, err := set.ComputeAs(ctx, raw, feature.Asked{Found: found})
 	if err != nil {
 		return err
 	}
@@ -28,6 +34,24 @@ func addRows(ctx context.Context, in *train.Input, set *feature.Set, extra []str
 	}
 	in.Schema, in.Batches = b.Schema(), append(in.Batches, b)
 	return nil
+}
+
+// sampledRows are the rows of a reader that a sampler keeps.
+type sampledRows struct {
+	frame.Reader
+	keep *sampler
+	read int64 // rows so far, kept or not
+}
+
+// Next returns the kept rows of the next batch, which may be none.
+func (r *sampledRows) Next(ctx context.Context) (frame.Batch, error) {
+	b, err := r.Reader.Next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Release()
+	r.read += b.NumRows()
+	return r.keep.take(ctx, b)
 }
 
 // DefaultMaxRows is how many rows a training holds in memory when its step

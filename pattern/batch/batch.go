@@ -18,6 +18,9 @@
 //     done twice gives the same bytes: a resumed run leaves what an
 //     uninterrupted one leaves, and a run that never ends leaves nothing
 //     visible.
+//   - Features over windows of time are those as of the time of each row,
+//     where rows have one, or else as of the start of the run; which events
+//     there are is settled by the plan.
 //   - The commit replaces what an earlier run left in the target; in the lake
 //     that stays readable at its snapshot.
 //   - A row that fails, or of a file cannot be read, does not end the run: it
@@ -37,6 +40,7 @@ import (
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/decide"
 	"github.com/leat-ai/leat/decide/record"
+	"github.com/leat-ai/leat/flow/feature/tables"
 	"github.com/leat-ai/leat/flow/ingest"
 	"github.com/leat-ai/leat/flow/lake"
 	"github.com/leat-ai/leat/model"
@@ -81,8 +85,9 @@ type Deps struct {
 	Lake     *lake.Lake
 	Ingest   *ingest.Ingester // how files are opened; its Sink and Ledger are not used
 	Recorder Recorder
-	Watch    Watch       // nil: what is decided is not compared with the training
-	Clock    clock.Clock // clock.System when nil
+	Features *tables.Store // finds features over windows as of the time of a row; nil: there are none
+	Watch    Watch         // nil: what is decided is not compared with the training
+	Clock    clock.Clock   // clock.System when nil
 	// Root is the folder that relative names of files start from.
 	Root string
 	// Scratch is a local folder for what a run reads from files that are not
@@ -169,6 +174,7 @@ func (d Deps) run(ctx context.Context, r *work.Run, b spec.Batch) (Report, error
 		return Report{}, err
 	}
 	defer j.decider.Close()
+	defer j.found.close()
 	parts, err := work.Parallel(r, "score", p.Chunks, work.ParallelOptions{StepOptions: attempts(), Workers: d.Workers}, j.score)
 	if err != nil {
 		return Report{}, err

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -12,6 +13,8 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/flow/feature"
+	"github.com/leat-ai/leat/flow/feature/past"
 	"github.com/leat-ai/leat/flow/feature/profile"
 	"github.com/leat-ai/leat/flow/ingest/convert"
 	"github.com/leat-ai/leat/work"
@@ -37,6 +40,9 @@ func (j *job) score(ctx context.Context, progress *work.Progress, index int, c C
 	}
 	s := &scorer{job: j, index: index, at: c.FirstRow, tallies: tallies{profile: j.profile, total: j.plan.Rows}}
 	defer s.abort()
+	if s.past, err = j.found.from(ctx, c.FirstRow); err != nil {
+		return part{}, errors.Join(err, r.Close())
+	}
 	err = frame.Each(ctx, r, func(rows frame.Batch) error {
 		if err := s.batch(ctx, rows); err != nil {
 			return err
@@ -62,7 +68,8 @@ type scorer struct {
 	out      PartWriter
 	failed   PartWriter
 	tallies  tallies
-	releases arrow.Array // the id of the release, as often as the longest batch has rows
+	past     *past.Reading // of the chunk; nil: nothing depends on time
+	releases arrow.Array   // the id of the release, as often as the longest batch has rows
 }
 
 func (s *scorer) batch(ctx context.Context, rows frame.Batch) error {
@@ -71,10 +78,16 @@ func (s *scorer) batch(ctx context.Context, rows frame.Batch) error {
 		return err
 	}
 	defer in.Release()
+	found, err := s.past.Next(ctx, int(in.NumRows()))
+	if err != nil {
+		return err
+	}
+	defer past.Release(found)
 	answer, err := s.job.decider.Decide(ctx, decide.Request{
 		Principal: principal(s.job.batch), Pattern: decide.Batch,
 		Rows: in, Keys: positions(s.at, int(in.NumRows())), Run: s.job.run, Received: s.job.clock.Now(),
-		Seen: func(inputs, output frame.Batch) error { return s.tallies.seen(s.at, inputs, output) },
+		Asked: feature.Asked{At: s.job.plan.At, Found: found},
+		Seen:  func(inputs, output frame.Batch) error { return s.tallies.seen(s.at, inputs, output) },
 	})
 	if err != nil {
 		return err

@@ -30,7 +30,9 @@ type plan struct {
 	Outputs  []frame.Column `json:"outputs"` // of the release
 	Target   []frame.Column `json:"target"`  // of the sink
 	Rows     int64          `json:"rows"`
-	Chunks   []Chunk        `json:"chunks"`
+	// Events are the snapshots of what windows are over, by source.
+	Events map[string]int64 `json:"events,omitempty"`
+	Chunks []Chunk          `json:"chunks"`
 	// Unreadable are files of rows that never became rows of the source.
 	Unreadable []string `json:"unreadable,omitempty"`
 }
@@ -67,6 +69,9 @@ func (d Deps) plan(ctx context.Context, run string, b spec.Batch, progress *work
 	}
 	defer decider.Close()
 	p.Outputs = decider.Outputs()
+	if p.Events, err = d.events(ctx, decider); err != nil {
+		return plan{}, err
+	}
 	source, err := d.source(ctx, run, b.From, "", progress)
 	if err != nil {
 		return plan{}, err
@@ -195,6 +200,7 @@ type job struct {
 	target   *arrow.Schema
 	watch    Watch            // nil: nobody looks
 	profile  *profile.Profile // nil: there is nothing to compare with
+	found    *found
 }
 
 // open takes up a plan, in its first life or a later one.
@@ -218,11 +224,13 @@ func (d Deps) open(ctx context.Context, run string, b spec.Batch, p plan) (*job,
 			return nil, err
 		}
 	}
-	return &job{
+	j := &job{
 		watch: d.Watch, profile: of, run: run, batch: b, plan: p, source: source, sink: sink, failures: failures, decider: decider,
 		recorder: d.Recorder, clock: d.Clock, scratch: d.scratch(run),
 		target: frame.SchemaOf(p.Target),
-	}, nil
+	}
+	j.found = &found{job: j, store: d.Features}
+	return j, nil
 }
 
 // principal is who asks the path on behalf of a batch.

@@ -6,6 +6,7 @@ import (
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/decide"
 	"github.com/leat-ai/leat/model"
+	"github.com/leat-ai/leat/spec"
 )
 
 // Router joins batch runs to the decision path: what is live comes from
@@ -34,5 +35,9 @@ func (r routed) Pin(ctx context.Context, release string) (Decider, error) {
 
 type pinned struct{ *decide.Pinned }
 
-func (p pinned) Inputs() []model.Field   { return p.Path().Inputs() }
+func (p pinned) Inputs() []model.Field { return p.Path().Inputs() }
+func (p pinned) Views() ([]spec.FeatureView, map[string][]frame.Column) {
+	c := p.Path().Release().Content
+	return c.Features, c.Sources
+}
 func (p pinned) Outputs() []frame.Column { return p.Path().Outputs() }

@@ -88,10 +88,11 @@ func (j *joiner) run(ctx context.Context, rows frame.Reader, time string) (*Join
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	out := &Joined{disk: j.disk, left: j.rows, stats: Stats{Rows: j.rows, Events: j.events, Spilled: j.disk.written.Load()}}
+	out := &Joined{disk: j.disk, stats: Stats{Rows: j.rows, Events: j.events, Spilled: j.disk.written.Load()}}
 	for i, v := range j.views {
-		out.views = append(out.views, joinedView{v.Name, v.Columns, found[i].gather(v.Columns)})
+		out.views = append(out.views, joinedView{v.Name, v.Columns, found[i]})
 	}
+	out.Reading = out.From(0)
 	return out, nil
 }
 
@@ -141,8 +142,11 @@ func (j *joiner) askSet(b frame.Batch, at []int64, set *asked) error {
 	var position [8]byte
 	for row := range at {
 		var ok bool
-		if r.key, ok = appendKey(r.key[:0], keys, row); !ok || at[row] == NoTime {
+		if at[row] == NoTime {
 			continue
+		}
+		if r.key, ok = appendKey(r.key[:0], keys, row); !ok {
+			r.key = r.key[:0] // nobody: an entity without events
 		}
 		r.hash, r.order = maphash.Bytes(j.seed, r.key), at[row]
 		binary.LittleEndian.PutUint64(position[:], uint64(j.rows)+uint64(row))
@@ -342,57 +346,90 @@ func (s *sweep) flush() error {
 		return err
 	}
 	found, err := s.engine.take()
+	defer func() {
+		for _, b := range found {
+			if b != nil {
+				b.Release()
+			}
+		}
+	}()
 	if err != nil {
 		return err
 	}
-	defer found.Release()
-	if found.NumRows() != int64(len(s.waiting)) {
-		return fault.New(fault.Internal, "%d values were found for %d rows", found.NumRows(), len(s.waiting))
-	}
-	s.writer.use(found.Columns())
-	for row, position := range s.waiting {
-		if err := s.out.deal(position, s.writer, row); err != nil {
-			return err
+	done := 0
+	for _, b := range found {
+		s.writer.use(b.Columns())
+		for row := range min(int(b.NumRows()), len(s.waiting)-done) {
+			if err := s.out.deal(s.waiting[done], s.writer, row); err != nil {
+				return err
+			}
+			done++
 		}
 	}
-	s.progress.add(Joining, found.NumRows())
+	if done != len(s.waiting) {
+		return fault.New(fault.Internal, "%d values were found for %d rows", done, len(s.waiting))
+	}
+	s.progress.add(Joining, int64(done))
 	s.waiting = s.waiting[:0]
 	return nil
 }
 
-// Joined has what was found, in the order of the rows. It is for one
-// goroutine.
+// Joined has what was found, in the order of the rows, and is a Reading of all
+// of it. A nil Joined is one of no views.
 type Joined struct {
+	*Reading
 	disk  *disk
 	views []joinedView
-	left  int64
 	stats Stats
 }
 
 type joinedView struct {
 	name    string
 	columns []frame.Column
-	found   *gather
+	found   *scatter
 }
 
 // Stats tells what the join did.
 func (j *Joined) Stats() Stats { return j.stats }
 
+// Reading gives what was found, from one row on. It is for one goroutine;
+// several Readings may be at work at a time.
+type Reading struct {
+	names []string
+	found []*gather
+	left  int64
+}
+
+// From begins at a row.
+func (j *Joined) From(row int64) *Reading {
+	if j == nil {
+		return nil
+	}
+	r := &Reading{left: max(0, j.stats.Rows-row)}
+	for _, v := range j.views {
+		r.names, r.found = append(r.names, v.name), append(r.found, v.found.gather(v.columns, row))
+	}
+	return r
+}
+
 // Left is how many rows Next has not given yet.
-func (j *Joined) Left() int64 { return j.left }
+func (r *Reading) Left() int64 { return r.left }
 
 // Next returns what was found for the next n rows, at most Left, by view: one
 // array for each of its columns. The caller releases them.
-func (j *Joined) Next(ctx context.Context, n int) (map[string][]arrow.Array, error) {
+func (r *Reading) Next(ctx context.Context, n int) (map[string][]arrow.Array, error) {
+	if r == nil {
+		return nil, nil
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if int64(n) > j.left {
-		return nil, fault.New(fault.Internal, "%d rows are asked for, and %d are left", n, j.left)
+	if int64(n) > r.left {
+		return nil, fault.New(fault.Internal, "%d rows are asked for, and %d are left", n, r.left)
 	}
-	found := make(map[string][]arrow.Array, len(j.views))
-	for _, v := range j.views {
-		b, err := v.found.take(n)
+	found := make(map[string][]arrow.Array, len(r.found))
+	for i, g := range r.found {
+		b, err := g.take(n)
 		if err != nil {
 			Release(found)
 			return nil, err
@@ -400,11 +437,19 @@ func (j *Joined) Next(ctx context.Context, n int) (map[string][]arrow.Array, err
 		for _, c := range b.Columns() {
 			c.Retain()
 		}
-		found[v.name] = slices.Clone(b.Columns())
+		found[r.names[i]] = slices.Clone(b.Columns())
 		b.Release()
 	}
-	j.left -= int64(n)
+	r.left -= int64(n)
 	return found, nil
+}
+
+// Next is that of the Reading; of a nil Joined it finds nothing.
+func (j *Joined) Next(ctx context.Context, n int) (map[string][]arrow.Array, error) {
+	if j == nil {
+		return nil, nil
+	}
+	return j.Reading.Next(ctx, n)
 }
 
 // Release lets go what Next returned.
@@ -418,8 +463,10 @@ func Release(found map[string][]arrow.Array) {
 
 // Close lets memory and files go. It is safe to call twice.
 func (j *Joined) Close() error {
-	j.disk.close()
-	j.views = nil
+	if j != nil {
+		j.disk.close()
+		j.views = nil
+	}
 	return nil
 }
 

@@ -74,7 +74,10 @@ func (l *latest) value(at int64) error {
 	return l.out.add(l.row)
 }
 
-func (l *latest) take() (frame.Batch, error) { return l.out.take() }
+func (l *latest) take() ([]frame.Batch, error) {
+	b, err := l.out.take()
+	return []frame.Batch{b}, err
+}
 
 // precedes tells whether a row comes before another of the same time: by the
 // first column in which they differ, NULLs last. It is the order of SQL.

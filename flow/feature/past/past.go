@@ -12,8 +12,8 @@
 // A row at time t sees the events of its entity whose time is before t, never
 // one of the same microsecond, and of a view with a column of when a row became
 // known only those that were known by t. An event without a time, or whose
-// becoming known is missing, is seen by nobody; a row without an entity or
-// without a time finds NULLs. Values whose event is older than the view's ttl
+// becoming known is missing, is seen by nobody; a row without an
+// entity finds what an entity without events has, one without a time NULLs. Values whose event is older than the view's ttl
 // are NULL. A view without a timestamp is refused: nobody knows when its rows
 // were true.
 //
@@ -85,9 +85,10 @@ type engine interface {
 	// value appends the values as of a time to what take returns, or puts off
 	// doing so until then.
 	value(at int64) error
-	// take hands over the values since the last take, one batch row for each
-	// value, in the order of View.Columns. The caller releases them.
-	take() (frame.Batch, error)
+	// take hands over the values since the last take, one row for each value,
+	// in the order of View.Columns. The caller releases them, also those that
+	// come with an error.
+	take() ([]frame.Batch, error)
 }
 
 // Options bound a join. The zero Options are sensible.

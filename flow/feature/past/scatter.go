@@ -37,7 +37,7 @@ const mostParts = 4096
 // newScatter is for n rows with these columns.
 func newScatter(d *disk, budget, n int64, columns []frame.Column) *scatter {
 	size := int64(dealtHead + 8 + 16*len(columns))
-	rows := max(1024, budget/2/size, n/mostParts+1)
+	rows := max(1024, budget/8/size, n/mostParts+1)
 	return &scatter{disk: d, budget: budget, rows: rows, parts: make([]part, (n+rows-1)/rows)}
 }
 
@@ -80,18 +80,21 @@ func (s *scatter) flush() (err error) {
 	return nil
 }
 
-// gather reads what was dealt in the order of the rows.
+// gather reads what was dealt in the order of the rows. Several may read at a
+// time.
 type gather struct {
 	from *scatter
 	next int // part to load
 	data []byte
 	at   []int // of each row of the part: where it begins in data, -1: nothing was found
 	row  int
+	skip int // rows of the first part to leave out
 	rows *rowReader
 }
 
-func (s *scatter) gather(columns []frame.Column) *gather {
-	return &gather{from: s, rows: newRowReader(columns)}
+// gather begins at a row.
+func (s *scatter) gather(columns []frame.Column, row int64) *gather {
+	return &gather{from: s, rows: newRowReader(columns), next: int(row / s.rows), skip: int(row % s.rows)}
 }
 
 // take returns what was found for the next n rows. The caller releases it.
@@ -134,14 +137,13 @@ func (g *gather) load() error {
 		}
 	}
 	g.data = append(g.data, p.buffer...)
-	p.buffer = nil
 	if g.at == nil {
 		g.at = make([]int, g.from.rows)
 	}
 	for i := range g.at {
 		g.at[i] = -1
 	}
-	g.row = 0
+	g.row, g.skip = g.skip, 0
 	for at := 0; at < len(g.data); {
 		if len(g.data)-at < dealtHead {
 			return errTorn
