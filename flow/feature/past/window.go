@@ -2,7 +2,6 @@ package past
 
 import (
 	"encoding/binary"
-	"math"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -27,145 +26,115 @@ func Window(name string, plan *window.Plan, events Events) (View, error) {
 	return v, v.check()
 }
 
-// windows hands events and questions to a window.State in batches, of many
-// entities together: adding events one at a time would cost several times as
-// much. Questions and the events after them may be handed over together,
-// because a window as of a time leaves out what is after it; only an event that
-// became known late, before whose time somebody asked already, has to wait
-// until they are answered.
+// windows hands events and questions to a window.Sweep. Expressions are
+// evaluated over many events at a time, which costs a fraction of one at a
+// time: so what is asked of the sweep waits as a script until there are enough
+// events, of whichever entities, or until the answers are wanted.
 type windows struct {
-	plan  *window.Plan
-	state *window.State
-	reach int64 // how long before a question events matter, in microseconds; -1: for ever
-
-	key     []byte // of the present entity, as a row of the key columns
-	seen    int    // events of the present entity
-	kept    int    // events that the state was handed
-	hot     bool   // the state has the present entity alone, and forgets
-	events  batched
-	asked   batched
-	waits   bool          // a question of the present entity is among asked
-	last    int64         // the latest of them
-	answers []frame.Batch // that wait to be taken
+	plan   *window.Plan
+	sweep  *window.Sweep
+	key    []byte // of the present entity, as a row of the key columns
+	script []move
+	keys   *rowReader // of the events that wait
+	times  []int64
+	rest   *rowReader
 }
 
-// batched are rows that wait: their entities, their times and the rest.
-type batched struct {
-	keys  *rowReader
-	times []int64
-	rest  *rowReader // of events
+// move is one call of the sweep.
+type move struct {
+	do moveKind
+	at int64 // of a question
 }
+
+type moveKind uint8
 
 const (
-	together = 8192  // events or questions that are handed over at a time
-	many     = 32768 // events after which a state is not used for more entities
-	hot      = 65536 // events of an entity after which it is not kept whole
+	next moveKind = iota
+	event
+	ask
 )
 
-func newWindows(plan *window.Plan, payload []frame.Column) *windows {
-	w := &windows{plan: plan, reach: -1}
-	if h, ok := plan.Horizon(); ok {
-		w.reach = h.Microseconds()
-	}
-	w.events = batched{keys: newRowReader(plan.Keys()), rest: newRowReader(payload)}
-	w.asked = batched{keys: newRowReader(plan.Keys())}
-	w.reset()
-	return w
-}
+// together is how many events, or moves, wait at most.
+const together = 8192
 
-func (w *windows) reset() {
-	w.state, w.kept, w.hot = window.NewState(w.plan, window.Bounds{}), 0, false
+func newWindows(plan *window.Plan, payload []frame.Column) *windows {
+	return &windows{plan: plan, sweep: window.NewSweep(plan, window.Bounds{}), keys: newRowReader(plan.Keys()), rest: newRowReader(payload)}
 }
 
 func (w *windows) begin(key []byte) error {
-	if w.hot || w.kept+len(w.events.times) >= many {
-		if err := w.hand(); err != nil {
-			return err
-		}
-		w.reset()
-	}
-	w.key, w.seen, w.waits = w.key[:0], 0, false
+	w.key = w.key[:0]
 	if len(key) > 0 { // a key is written as the values of a row are
 		for range (len(w.plan.Keys()) + 7) / 8 {
 			w.key = append(w.key, 0xff)
 		}
 		w.key = append(w.key, key...)
 	}
-	return nil
-}
-
-// of appends the present entity.
-func (w *windows) of(b *batched, time int64) error {
-	b.times = append(b.times, time)
-	if len(w.key) == 0 {
-		return b.keys.add(nil)
-	}
-	return b.keys.add(w.key)
+	return w.move(move{do: next})
 }
 
 func (w *windows) add(time int64, payload []byte) error {
-	late := w.waits && time < w.last
-	if w.seen++; late || len(w.events.times) >= together || w.seen == hot {
-		if err := w.hand(); err != nil {
-			return err
-		}
-		w.hot = w.hot || w.seen == hot
-	}
-	if err := w.of(&w.events, time); err != nil {
+	if err := w.keys.add(w.key); err != nil {
 		return err
 	}
-	return w.events.rest.add(payload)
-}
-
-func (w *windows) value(at int64) error {
-	if len(w.asked.times) >= together {
-		if err := w.hand(); err != nil {
-			return err
-		}
-	}
-	w.waits, w.last = true, at
-	return w.of(&w.asked, at)
-}
-
-// hand gives the state what waits, and keeps its answers.
-func (w *windows) hand() error {
-	if err := w.handEvents(); err != nil || len(w.asked.times) == 0 {
+	if err := w.rest.add(payload); err != nil {
 		return err
 	}
-	keys, err := w.asked.keys.take()
+	w.times = append(w.times, time)
+	return w.move(move{do: event})
+}
+
+func (w *windows) value(at int64) error { return w.move(move{do: ask, at: at}) }
+
+func (w *windows) move(m move) error {
+	if w.script = append(w.script, m); len(w.times) < together && len(w.script) < 4*together {
+		return nil
+	}
+	return w.play()
+}
+
+// play lets the sweep do what waits.
+func (w *windows) play() error {
+	events, err := w.events()
 	if err != nil {
 		return err
 	}
-	defer keys.Release()
-	values, err := w.state.Values(keys.Columns(), w.asked.times)
-	if err != nil {
+	defer events.Release()
+	if err := w.sweep.Load(events); err != nil {
 		return err
 	}
-	defer releaseAll(values)
-	w.answers = append(w.answers, array.NewRecordBatch(frame.SchemaOf(w.plan.Outputs()), values, int64(len(w.asked.times))))
-	w.asked.times, w.waits = w.asked.times[:0], false
-	if w.hot {
-		w.pass(w.last)
+	row := 0
+	for _, m := range w.script {
+		switch m.do {
+		case next:
+			w.sweep.Next()
+		case event:
+			err = w.sweep.Event(row)
+			row++
+		case ask:
+			err = w.sweep.Ask(m.at)
+		}
+		if err != nil {
+			return err
+		}
 	}
+	w.script = w.script[:0]
 	return nil
 }
 
-func (w *windows) handEvents() error {
-	if len(w.events.times) == 0 {
-		return nil
-	}
-	keys, err := w.events.keys.take()
+// events makes a batch of the events that wait, with the columns of Reads.
+func (w *windows) events() (frame.Batch, error) {
+	keys, err := w.keys.take()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer keys.Release()
-	rest, err := w.events.rest.take()
+	rest, err := w.rest.take()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rest.Release()
 	reads := w.plan.Reads()
-	times := timeColumn(reads[w.plan.Time()], w.events.times)
+	times := timeColumn(reads[w.plan.Time()], w.times)
 	defer times.Release()
 	columns := make([]arrow.Array, len(reads))
 	for i, c := range reads {
@@ -178,12 +147,9 @@ func (w *windows) handEvents() error {
 			columns[i] = rest.Column(frame.Index(rest.Schema(), c.Name))
 		}
 	}
-	events := array.NewRecordBatch(frame.SchemaOf(reads), columns, int64(len(w.events.times)))
-	defer events.Release()
-	w.kept += len(w.events.times)
-	w.events.times = w.events.times[:0]
-	_, err = w.state.Add(events, nil) // those that are too late are before what any later question reaches
-	return err
+	rows := int64(len(w.times))
+	w.times = w.times[:0]
+	return array.NewRecordBatch(frame.SchemaOf(reads), columns, rows), nil
 }
 
 // timeColumn makes the column that has the times of events.
@@ -201,24 +167,17 @@ func timeColumn(c frame.Column, times []int64) arrow.Array {
 	return array.MakeFromData(data)
 }
 
-// pass lets the state forget what no later question of the present entity can
-// need.
-func (w *windows) pass(at int64) {
-	switch {
-	case w.plan.Known() == "": // events come in the order of time
-	case w.reach < 0 || at < math.MinInt64/2:
-		return
-	default:
-		at -= w.reach
-	}
-	w.state.Advance(at + w.plan.Lateness().Microseconds())
-}
-
 func (w *windows) take() ([]frame.Batch, error) {
-	err := w.hand()
-	answers := w.answers
-	w.answers = nil
-	return answers, err
+	if err := w.play(); err != nil {
+		return nil, err
+	}
+	rows := int64(w.sweep.Answers())
+	values, err := w.sweep.Take()
+	if err != nil {
+		return nil, err
+	}
+	defer releaseAll(values)
+	return []frame.Batch{array.NewRecordBatch(frame.SchemaOf(w.plan.Outputs()), values, rows)}, nil
 }
 
 func releaseAll(arrays []arrow.Array) {
