@@ -302,6 +302,8 @@ func (c *checker) resource(s Spec) {
 		s.check(c)
 	case *Monitor:
 		s.check(c)
+	case *Trigger:
+		s.check(c)
 	case *Environment:
 		s.check(c)
 	case *Model:

@@ -174,13 +174,13 @@ type Pipeline struct {
 	// Name of the pipeline.
 	Name string `json:"name" spec:"required"`
 	// On says what starts the pipeline besides a person.
-	On Trigger `json:"on,omitzero"`
+	On PipelineOn `json:"on,omitzero"`
 	// Steps run one after the other; the first that fails ends the run.
 	Steps []Step `json:"steps" spec:"required"`
 }
 
-// Trigger says what starts a pipeline besides a person.
-type Trigger struct {
+// PipelineOn says what starts a pipeline besides a person.
+type PipelineOn struct {
 	// Schedule starts it at times.
 	Schedule string `json:"schedule,omitempty" spec:"cron"`
 	// Signal names monitors whose firing starts it.

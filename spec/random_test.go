@@ -24,6 +24,12 @@ func drawSpec(t *rapid.T) Spec {
 	if v, ok := s.(*FeatureView); ok {
 		settle(t, v)
 	}
+	if v, ok := s.(*Trigger); ok {
+		v.On, v.Where = Names{EventRunFinished, EventSignal}, "seconds > 1 or value is null"
+		if v.Start.Secret = ""; v.Start.Webhook != "" {
+			v.Start.Webhook, v.Start.Secret = "https://h/x", "env:KEY"
+		}
+	}
 	return s
 }
 
@@ -164,7 +170,11 @@ func drawValue(t *rapid.T, v reflect.Value, r Rules) {
 		}
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
-		for range rapid.IntRange(0, 3).Draw(t, "size") {
+		least := 0
+		if r.OneOf { // an empty one is as good as none
+			least = 1
+		}
+		for range rapid.IntRange(least, 3).Draw(t, "size") {
 			item := reflect.New(v.Type().Elem()).Elem()
 			drawValue(t, item, r)
 			v.SetMapIndex(reflect.ValueOf(drawName(t)), item)

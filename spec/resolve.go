@@ -31,6 +31,7 @@ func (l *loader) resolve() {
 	}
 	l.columns()
 	l.cycles()
+	l.circles()
 }
 
 // tables are the declared columns of a project.

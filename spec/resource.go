@@ -25,6 +25,7 @@ const (
 	KindStream      Kind = "Stream"
 	KindMonitor     Kind = "Monitor"
 	KindPipeline    Kind = "Pipeline"
+	KindTrigger     Kind = "Trigger"
 )
 
 // Spec is what a resource says: a pointer to one of the structs of kinds.go.
@@ -76,7 +77,7 @@ func (s *Pipeline) name() string { return s.Name }
 // Kinds lists every kind in the order of documentation.
 func Kinds() []Kind {
 	return []Kind{KindEnvironment, KindSource, KindFeatureView, KindModel,
-		KindEndpoint, KindBatch, KindStream, KindMonitor, KindPipeline}
+		KindEndpoint, KindBatch, KindStream, KindMonitor, KindPipeline, KindTrigger}
 }
 
 // New returns an empty spec of a kind, or nil for a kind that does not exist.
@@ -100,6 +101,8 @@ func New(kind Kind) Spec {
 		return new(Monitor)
 	case KindPipeline:
 		return new(Pipeline)
+	case KindTrigger:
+		return new(Trigger)
 	}
 	return nil
 }
