@@ -327,13 +327,14 @@ func (r *decoder) exact(e *exact) {
 	below := 0.0
 	for range n {
 		x := math.Float64frombits(r.word())
-		// A part is the nearest double to itself and all that is below it.
-		if !(math.Abs(x) < 0x1p1023) || x == 0 || x+below != x {
+		a := math.Abs(x)
+		// What is below a part is at most half of its last bit.
+		if !(a < 0x1p1023) || x == 0 || below > (math.Nextafter(a, math.Inf(1))-a)/2 {
 			r.fail("a sum is not one")
 			return
 		}
 		e.put(x)
-		below = x
+		below = a
 	}
 	if head&1 == 0 {
 		return

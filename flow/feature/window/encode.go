@@ -58,11 +58,12 @@ func (w *encoder) uint(v uint64) { w.buf = binary.AppendUvarint(w.buf, v) }
 
 // mark notes the strings that a key refers to.
 func (e *engine) mark(k *key, used []bool) {
-	e.eachString(k, func(number uint64) { used[number] = true })
+	e.eachString(k, false, func(number uint64) { used[number] = true })
 }
 
-// eachString calls f with the strings of a key, some of them several times.
-func (e *engine) eachString(k *key, f func(number uint64)) {
+// eachString calls f with the strings of a key, some of them several times; if
+// it is to be stored, not with those that only memory holds.
+func (e *engine) eachString(k *key, stored bool, f func(number uint64)) {
 	p := e.plan
 	for a := range p.args {
 		if p.args[a].kind != cellString {
@@ -96,9 +97,12 @@ func (e *engine) eachString(k *key, f func(number uint64)) {
 	}
 	for i := range k.spans {
 		s, x := &p.spans[i], &k.spans[i]
+		if stored && s.shape == session {
+			continue
+		}
 		tables(&s.layout, &x.partial)
 		for j := range x.wedges {
-			if text(&s.layout.extremes[j]) {
+			if !stored && text(&s.layout.extremes[j]) {
 				for _, peak := range x.wedges[j].peaks[x.wedges[j].head:] {
 					f(peak.cell)
 				}
@@ -124,7 +128,7 @@ func (w *encoder) strings(k *key) {
 	}
 	w.numbers = map[uint64]uint64{}
 	var all []uint64
-	w.eachString(k, func(number uint64) {
+	w.eachString(k, true, func(number uint64) {
 		if _, seen := w.numbers[number]; !seen {
 			w.numbers[number] = 0
 			all = append(all, number)
