@@ -134,6 +134,7 @@ type Bus struct {
 	config Config
 	conn   *nats.Conn
 	js     jetstream.JetStream
+	own    *Server // nil: elsewhere
 
 	mu      sync.Mutex
 	closed  bool

@@ -22,7 +22,7 @@ func (b *Bus) Reader(ctx context.Context, name string, o bus.ReadOptions) (bus.R
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{bus: b, topic: t, options: o.WithDefaults(), some: make(chan struct{}, 1), room: make(chan struct{}, 1), ended: make(chan struct{})}
+	r := &reader{bus: b, topic: t, sync: b.own.syncer(t), options: o.WithDefaults(), some: make(chan struct{}, 1), room: make(chan struct{}, 1), ended: make(chan struct{})}
 	if err := r.assign(ctx, info); err != nil {
 		return nil, err
 	}
@@ -41,6 +41,7 @@ func (b *Bus) Reader(ctx context.Context, name string, o bus.ReadOptions) (bus.R
 type reader struct {
 	bus     *Bus
 	topic   *topic
+	sync    *syncer // nil: what is delivered is on the disk, or need not be
 	options bus.ReadOptions
 	numbers []int         // partitions that it reads, in order
 	begin   map[int]int64 // where each partition begins
@@ -135,8 +136,15 @@ func (r *reader) Next(ctx context.Context, most int) ([]bus.Event, error) {
 			return nil, translate(ctx.Err(), "reading "+r.topic.name)
 		}
 		events, err := r.take(most)
-		if len(events) > 0 || err != nil {
-			return events, err
+		if len(events) > 0 && r.sync != nil {
+			// A crash must not take back what was dealt with.
+			err = r.sync.ensure(context.WithoutCancel(ctx), uint64(events[len(events)-1].Offset))
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(events) > 0 {
+			return events, nil
 		}
 		select {
 		case <-ctx.Done():

@@ -1,8 +1,10 @@
 package nats
 
 import (
+	"cmp"
 	"context"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,9 +40,11 @@ const maxPayload = 32 << 20
 // Server is a NATS server within the process.
 type Server struct {
 	server *server.Server
-	secret string
-	topics Topics
+	config ServerConfig
 	once   sync.Once
+
+	mu      sync.Mutex
+	syncers map[string]*syncer // by stream and identity; nil: the server flushes, or need not
 }
 
 // Validate reports every mistake of the configuration.
@@ -70,11 +74,15 @@ func (c ServerConfig) Validate() error {
 	return mistakes.Err()
 }
 
+// grouped tells whether the bus itself flushes what it publishes: where nobody
+// else publishes, who would have to trust the server's acknowledgement.
+func (c ServerConfig) grouped() bool { return c.Sync <= 0 && c.Listen == "" }
+
 func (c ServerConfig) options() *server.Options {
 	o := &server.Options{
 		ServerName: "leat", JetStream: true, StoreDir: c.Folder, DontListen: c.Listen == "",
 		NoSigs: true, NoLog: true, NoSystemAccount: false, MaxPayload: maxPayload,
-		SyncAlways: c.Sync <= 0, SyncInterval: c.Sync,
+		SyncAlways: c.Sync <= 0 && !c.grouped(), SyncInterval: cmp.Or(c.Sync, time.Second),
 		// Topics are on the disk; what is in memory are the consumers of
 		// readers.
 		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: c.Disk,
@@ -105,7 +113,10 @@ func Start(ctx context.Context, c ServerConfig) (*Server, error) {
 		return nil, fault.Wrap(err, fault.Internal, "the embedded bus cannot be made")
 	}
 	go inner.Start()
-	s := &Server{server: inner, secret: c.Secret, topics: c.Topics}
+	s := &Server{server: inner, config: c}
+	if c.grouped() {
+		s.syncers = map[string]*syncer{}
+	}
 	// The server takes connections before it has read its topics: wait for both.
 	for !inner.ReadyForConnections(5*time.Millisecond) || !inner.JetStreamEnabled() {
 		if ctx.Err() != nil {
@@ -123,22 +134,40 @@ func Start(ctx context.Context, c ServerConfig) (*Server, error) {
 
 // Open connects to the server, without the network. The bus is to be closed
 // before the server.
-func (s *Server) Open(ctx context.Context) (*Bus, error) { return s.OpenTopics(ctx, s.topics) }
+func (s *Server) Open(ctx context.Context) (*Bus, error) { return s.OpenTopics(ctx, s.config.Topics) }
 
 // OpenTopics is Open of a bus that makes topics in another way than the
 // server's; what is not said is as there.
 func (s *Server) OpenTopics(ctx context.Context, topics Topics) (*Bus, error) {
-	topics = topics.or(s.topics)
+	topics = topics.or(s.config.Topics)
 	if err := topics.validate(); err != nil {
 		return nil, err
 	}
 	options := []nats.Option{nats.InProcessServer(s.server)}
-	if user, password, ok := strings.Cut(s.secret, ":"); ok {
+	if user, password, ok := strings.Cut(s.config.Secret, ":"); ok {
 		options = append(options, nats.UserInfo(user, password))
-	} else if s.secret != "" {
-		options = append(options, nats.Token(s.secret))
+	} else if s.config.Secret != "" {
+		options = append(options, nats.Token(s.config.Secret))
 	}
-	return connect(ctx, Config{Topics: topics}, "", options)
+	b, err := connect(ctx, Config{Topics: topics}, "", options)
+	if err == nil {
+		b.own = s
+	}
+	return b, err
+}
+
+// syncer returns what flushes a topic; nil when nothing has to.
+func (s *Server) syncer(t *topic) *syncer {
+	if s == nil || s.syncers == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := t.stream + "@" + t.identity
+	if s.syncers[key] == nil {
+		s.syncers[key] = newSyncer(filepath.Join(s.server.StoreDir(), "$G", "streams", t.stream))
+	}
+	return s.syncers[key]
 }
 
 // URL is where others connect, or "".

@@ -255,6 +255,13 @@ func (w *writer) commit(all []*nats.Msg) error {
 }
 
 func (w *writer) send(ctx context.Context, t *topic, all []*nats.Msg) error {
+	if s := w.bus.own.syncer(t); s != nil {
+		last, err := w.each(ctx, all)
+		if err != nil {
+			return err
+		}
+		return s.ensure(ctx, last)
+	}
 	switch {
 	case len(all) == 1:
 		_, err := w.ask(ctx, all[0])
@@ -265,7 +272,8 @@ func (w *writer) send(ctx context.Context, t *topic, all []*nats.Msg) error {
 			return err
 		}
 	}
-	return w.each(ctx, all)
+	_, err := w.each(ctx, all)
+	return err
 }
 
 // atomic publishes a batch that the server stores as a whole: with one flush
@@ -319,29 +327,29 @@ func (w *writer) ask(ctx context.Context, m *nats.Msg) (code int, err error) {
 	return 0, nil
 }
 
-// each publishes messages one by one, without waiting in between: for servers
-// that know no atomic batches, and for batches with an ID that is known, of
-// which the server takes the others.
-func (w *writer) each(ctx context.Context, all []*nats.Msg) error {
+// each publishes messages one by one, without waiting in between, and returns
+// the highest sequence that one has. It is for servers that know no atomic
+// batches or need none, and for batches with an ID that is known, of which the
+// server takes the others.
+func (w *writer) each(ctx context.Context, all []*nats.Msg) (last uint64, err error) {
 	acks := make([]jetstream.PubAckFuture, 0, len(all))
 	for _, m := range all {
-		future, err := w.bus.js.PublishMsgAsync(&nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Data}, jetstream.WithRetryAttempts(0), jetstream.WithStallWait(commitTimeout))
+		future, err := w.bus.js.PublishMsgAsync(&nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Data},
+			jetstream.WithRetryAttempts(0), jetstream.WithStallWait(commitTimeout))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		acks = append(acks, future)
 	}
-	var first error
 	for _, a := range acks {
 		select {
-		case <-a.Ok():
-		case err := <-a.Err():
-			if first == nil {
-				first = err
-			}
+		case ack := <-a.Ok():
+			last = max(last, ack.Sequence)
+		case failed := <-a.Err():
+			err = errors.Join(err, failed)
 		case <-ctx.Done():
-			return ctx.Err()
+			return 0, ctx.Err()
 		}
 	}
-	return first
+	return last, err
 }
