@@ -20,6 +20,7 @@ func variables() map[string]string {
 		"LEAT_CATALOG":                "URL of the catalog database, such as `postgres://…`; a SQLite file in the home when absent",
 		"LEAT_BLOBS":                  "URL of the bucket for models and reports, `s3://…` or `azblob://…`; a folder in the home when absent",
 		"LEAT_LAKE":                   "URL of where the tables' files are, `s3://…` or `azblob://…`; a folder in the home when absent",
+		"LEAT_ONLINE":                 "default of `leat up --online`",
 		"LEAT_BUS":                    "default of `leat up --bus`; several are separated by spaces",
 		"AZURE_STORAGE_KEY":           "key of the account in an `azblob://` address, where no identity says who asks",
 		"LEAT_ONNXRUNTIME":            "file of ONNX Runtime's library; where it is looked for otherwise stands in the guide to ONNX",

@@ -47,6 +47,7 @@ type ServeOptions struct {
 	Catalog      string        // URL of the catalog database; a file in Home when empty
 	Blobs        string        // URL of the blob store; a folder in Home when empty
 	Lake         string        // URL of where tables are; a folder in Home when empty
+	Online       string        // URL of the store of online features; a folder in Home when empty
 	Bus          []string      // brokers of events; one within the process when empty
 	Egress       string        // hosts and networks that are not public and may be asked
 	Retain       time.Duration // how long old snapshots of tables stay; 7 days when 0

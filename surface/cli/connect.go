@@ -70,7 +70,7 @@ func (c *commands) serveOptions() ServeOptions {
 	return ServeOptions{
 		Project: c.project, Home: c.homeOf(), Env: c.env,
 		Catalog: os.Getenv("LEAT_CATALOG"), Blobs: os.Getenv("LEAT_BLOBS"), Lake: os.Getenv("LEAT_LAKE"),
-		Bus: strings.Fields(os.Getenv("LEAT_BUS")), Egress: os.Getenv("LEAT_EGRESS_ALLOW"),
+		Online: os.Getenv("LEAT_ONLINE"), Bus: strings.Fields(os.Getenv("LEAT_BUS")), Egress: os.Getenv("LEAT_EGRESS_ALLOW"),
 	}
 }
 

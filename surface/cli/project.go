@@ -171,6 +171,9 @@ func (c *commands) upCommand() *cobra.Command {
 			if cmd.Flags().Changed("bus") {
 				o.Bus = served.Bus
 			}
+			if cmd.Flags().Changed("online") {
+				o.Online = served.Online
+			}
 			return c.up(cmd.Context(), o, apply)
 		})
 	f := cmd.Flags()
@@ -179,6 +182,7 @@ func (c *commands) upCommand() *cobra.Command {
 	f.StringVar(&served.Auth, "auth", "local", "local: no key, loopback only; keys: every request needs one")
 	f.StringArrayVar(&served.Bus, "bus", strings.Fields(os.Getenv("LEAT_BUS")),
 		"broker of events: embedded, nats://host:4222 or kafka://host:9092, with options as ?name=value; may be given twice")
+	f.StringVar(&served.Online, "online", os.Getenv("LEAT_ONLINE"), "store of online features: redis://host:6379/0, postgres://…; a folder in the home when empty")
 	f.StringVar(&served.OTLP, "otlp", os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), "collector of traces over gRPC, such as http://127.0.0.1:4317")
 	f.DurationVar(&served.Retain, "retain", 7*24*time.Hour, "how long old snapshots of tables stay")
 	f.TextVar(&served.ModelMemory, "model-memory", spec.Bytes(512<<20), "memory of models; endpoints that are not asked fall asleep beyond it")
