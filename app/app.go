@@ -37,6 +37,7 @@ import (
 	"github.com/leat-ai/leat/flow/track"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/model"
+	"github.com/leat-ai/leat/pattern/stream"
 	"github.com/leat-ai/leat/store/blob"
 	"github.com/leat-ai/leat/store/catalog"
 	"github.com/leat-ai/leat/store/query"
@@ -147,6 +148,7 @@ type App struct {
 	watch     *watch
 	keys      *identity.Keys
 	runs      *work.Engine
+	streams   *stream.Streams
 	server    *server.Server
 	inference oip.Services
 	grpc      *server.GRPC // nil when it does not listen
@@ -187,6 +189,7 @@ func (a *App) parts() []part {
 		{"decisions", a.openDecisions},
 		{"ingest", a.openIngest},
 		{"runs", a.openRuns},
+		{"streams", a.openStreams},
 		{"server", a.openServer},
 		{"grpc", a.openGRPC},
 		{"background", a.openBackground},

@@ -79,6 +79,17 @@ var access = mlflowAccess(map[string]string{
 	"POST /v1/runs/{id}/cancel":  "run",
 	"POST /v1/runs/{id}/retry":   "run",
 
+	"GET /v1/streams":                      "read",
+	"GET /v1/streams/{name}":               "read",
+	"POST /v1/streams/{name}/pause":        "run",
+	"POST /v1/streams/{name}/resume":       "run",
+	"POST /v1/streams/{name}/seek":         "run",
+	"GET /v1/streams/{name}/dead":          "read",
+	"GET /v1/streams/{name}/dead/{letter}": "read",
+	"PUT /v1/streams/{name}/dead/{letter}": "run",
+	"POST /v1/streams/{name}/dead/replay":  "run",
+	"POST /v1/streams/{name}/dead/drop":    "run",
+
 	"GET /v1/models":                              "read",
 	"GET /v1/models/{name}":                       "read",
 	"POST /v1/endpoints/{name}/deploy":            "apply",

@@ -3,25 +3,26 @@ package stream
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/flow/feature/window"
 )
 
 // delta is what a micro-batch added to the windows of a partition: rows with
-// their times and ids, and the newest event time after them.
+// their ids, and the newest event time after them.
 type delta struct {
 	rows   frame.Batch
-	times  []int64
 	ids    []string
 	newest int64
 }
 
 // A delta is written as a version, the newest time, the number of rows, and
-// column by column: ids, times, and each column as a byte a row that says
+// column by column: ids, and each column as a byte a row that says
 // whether there is a value, followed by it. The columns and their types are
 // those that the views read, which the partition's plans name.
 const deltaVersion = 1
@@ -33,11 +34,6 @@ func (d delta) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(d.ids)))
 	for _, id := range d.ids {
 		dst = appendText(dst, id)
-	}
-	before := int64(0)
-	for _, at := range d.times {
-		dst = binary.AppendVarint(dst, at-before)
-		before = at
 	}
 	for _, column := range d.rows.Columns() {
 		for row := range len(d.ids) {
@@ -91,11 +87,6 @@ func readDelta(columns []frame.Column, text []byte) (delta, error) {
 	for range n {
 		d.ids = append(d.ids, string(r.bytes()))
 	}
-	at := int64(0)
-	for range n {
-		at += r.varint()
-		d.times = append(d.times, at)
-	}
 	cells := make([]*frame.Cells, len(columns))
 	for i, c := range columns {
 		cells[i] = frame.NewCells(c.Type, int(n))
@@ -108,6 +99,51 @@ func readDelta(columns []frame.Column, text []byte) (delta, error) {
 	}
 	d.rows = frame.BatchOf(frame.SchemaOf(columns), cells, int(n))
 	return d, nil
+}
+
+// A piece of a snapshot is the number of the view, the newest event time, and
+// keys with their states, each with its length before it.
+const pieceSize = 256 << 10
+
+// appendPieces gives a state to f in pieces of about pieceSize bytes.
+func appendPieces(view int, w *window.State, newest int64, f func(piece []byte)) error {
+	head := binary.AppendVarint(binary.AppendUvarint(nil, uint64(view)), newest)
+	piece := slices.Clone(head)
+	err := w.Each(func(k window.KeyState) error {
+		piece = appendBytes(appendBytes(piece, k.Key), k.State)
+		if piece = binary.AppendVarint(piece, k.At); len(piece) >= pieceSize {
+			f(piece)
+			piece = slices.Clone(head)
+		}
+		return nil
+	})
+	f(piece) // the last one may have no keys, and still tells the time
+	return err
+}
+
+func appendBytes(dst, b []byte) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+}
+
+// readPiece puts a piece of a snapshot back.
+func readPiece(piece []byte, windows []*window.State) error {
+	r := deltaReader{text: piece}
+	view, newest := r.uvarint(), r.varint()
+	if r.failed || view >= uint64(len(windows)) {
+		return fault.New(fault.Corrupt, "a snapshot of windows is damaged")
+	}
+	w := windows[view]
+	for len(r.text) > 0 {
+		k := window.KeyState{Key: r.bytes(), State: r.bytes(), At: r.varint()}
+		if r.failed {
+			return fault.New(fault.Corrupt, "a snapshot of windows is damaged")
+		}
+		if err := w.Load(k); err != nil {
+			return err
+		}
+	}
+	w.Advance(newest)
+	return nil
 }
 
 func damagedDelta() error { return fault.New(fault.Corrupt, "what was added to windows is damaged") }

@@ -13,6 +13,7 @@ import (
 	"github.com/leat-ai/leat/base/expr"
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/flow/feature/window"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/pattern/stream/codec"
 	"github.com/leat-ai/leat/spec"
@@ -172,43 +173,34 @@ func bind(text string, columns []frame.Column) (*expr.Program, error) {
 }
 
 // openViews compiles the views that the events feed, and finds their columns.
-func (s *session) openViews(ctx context.Context) (err error) {
+func (s *session) openViews(ctx context.Context) error {
 	if len(s.spec.Update) == 0 {
 		return nil
 	}
 	if s.deps.Views == nil {
-		return fault.New(fault.Unsupported, "stream %q updates feature views, and nothing here has windows", s.spec.Name)
+		return fault.New(fault.Unsupported, "stream %q updates feature views, and there are none here", s.spec.Name)
 	}
-	if s.views, err = s.deps.Views(ctx, s.spec.Update); err != nil {
+	views, err := s.deps.Views(ctx, s.spec.Update)
+	if err != nil {
 		return err
 	}
-	var names []string
-	for _, v := range s.views {
-		names = append(names, v.Name()+" "+v.Hash())
-		for _, c := range v.Reads() {
-			if err := s.read(v.Name(), c); err != nil {
-				return err
+	var hashes []string
+	for _, v := range views {
+		plan, err := window.Compile(v, s.columns)
+		if err != nil {
+			return fault.Wrap(err, fault.KindOf(err), "the events of stream %q do not feed it", s.spec.Name)
+		}
+		s.views = append(s.views, plan)
+		hashes = append(hashes, v.Name+" "+plan.Hash())
+		for _, c := range plan.Reads() {
+			if !slices.Contains(s.reads, c) {
+				s.reads = append(s.reads, c)
+				s.readsAt = append(s.readsAt, slices.Index(s.columns, c))
 			}
 		}
 	}
-	s.plans = strings.Join(names, "\n")
+	s.plans = strings.Join(hashes, "\n")
 	s.readsSchema = frame.SchemaOf(s.reads)
-	return nil
-}
-
-// read adds a column to those that views read.
-func (s *session) read(view string, c frame.Column) error {
-	if slices.ContainsFunc(s.reads, func(r frame.Column) bool { return r.Name == c.Name }) {
-		return nil
-	}
-	at := slices.IndexFunc(s.columns, func(have frame.Column) bool { return have.Name == c.Name })
-	if at < 0 {
-		return fault.New(fault.Invalid, "feature view %q reads the column %q, which the events of stream %q do not have", view, c.Name, s.spec.Name)
-	}
-	if have := s.columns[at].Type; have != c.Type {
-		return fault.New(fault.Invalid, "feature view %q reads %q as %s, in stream %q it is %s", view, c.Name, c.Type, s.spec.Name, have)
-	}
-	s.reads, s.readsAt = append(s.reads, c), append(s.readsAt, at)
 	return nil
 }
 

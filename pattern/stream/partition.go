@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/flow/feature/window"
 	"github.com/leat-ai/leat/store/bus"
 )
 
@@ -23,7 +23,7 @@ type partition struct {
 	seq        int64
 	snapshot   int64
 	plans      string // the definitions that the windows are of
-	windows    []Windows
+	windows    []*window.State
 	grown      int64 // bytes of deltas since the snapshot
 	size       int64 // bytes of the snapshot
 }
@@ -121,12 +121,8 @@ func (s *session) load(ctx context.Context, pos position) (*partition, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range s.views {
-		w, err := v.Open()
-		if err != nil {
-			return nil, err
-		}
-		p.windows = append(p.windows, w)
+	for _, plan := range s.views {
+		p.windows = append(p.windows, window.NewState(plan, window.Bounds{}))
 	}
 	if len(p.windows) == 0 || pos.seq == 0 {
 		return p, nil
@@ -142,7 +138,7 @@ func (s *session) load(ctx context.Context, pos position) (*partition, error) {
 func (s *session) loadWindows(ctx context.Context, p *partition, pos position) error {
 	err := s.ledger.snapshot(ctx, pos, func(piece []byte) error {
 		p.size += int64(len(piece))
-		return s.loadPiece(p, piece)
+		return readPiece(piece, p.windows)
 	})
 	if err != nil {
 		return err
@@ -158,24 +154,11 @@ func (s *session) loadWindows(ctx context.Context, p *partition, pos position) e
 	})
 }
 
-// loadPiece gives a piece of a snapshot to the windows it is of: its first
-// byte says which.
-func (s *session) loadPiece(p *partition, piece []byte) error {
-	if len(piece) == 0 || int(piece[0]) >= len(p.windows) {
-		return fault.New(fault.Corrupt, "a snapshot of windows is damaged")
-	}
-	return p.windows[piece[0]].Load(piece[1:])
-}
-
 // apply adds what was added before.
 func (s *session) apply(p *partition, d delta) error {
 	for _, w := range p.windows {
-		values, _, err := w.Next(d.rows, d.times, d.ids)
-		if err != nil {
+		if _, err := w.Add(d.rows, d.ids); err != nil {
 			return err
-		}
-		for _, v := range values {
-			v.Release()
 		}
 		w.Advance(d.newest)
 	}
@@ -196,13 +179,12 @@ func (p *partition) save(b *lane) error {
 	p.size = 0
 	b.pieces = [][]byte{}
 	for i, w := range p.windows {
-		pieces, err := w.Save()
+		err := appendPieces(i, w, b.newest, func(piece []byte) {
+			b.pieces = append(b.pieces, piece)
+			p.size += int64(len(piece))
+		})
 		if err != nil {
 			return err
-		}
-		for _, piece := range pieces {
-			b.pieces = append(b.pieces, append([]byte{byte(i)}, piece...))
-			p.size += int64(len(piece))
 		}
 	}
 	p.grown, p.snapshot = 0, b.seq

@@ -458,17 +458,18 @@ func (s *session) window(b *lane, r rows) (map[string][]arrow.Array, error) {
 	d := delta{rows: array.NewRecordBatch(s.readsSchema, columns, r.batch.NumRows()), newest: b.newest}
 	defer d.rows.Release()
 	for _, e := range r.entries {
-		d.times, d.ids = append(d.times, e.at), append(d.ids, e.name)
+		d.ids = append(d.ids, e.name)
 	}
 	found := make(map[string][]arrow.Array, len(p.windows))
 	for i, w := range p.windows {
-		values, late, err := w.Next(d.rows, d.times, d.ids)
+		values, added, err := w.Observe(d.rows, d.ids)
 		if err != nil {
 			releaseFound(found)
 			return nil, err
 		}
-		s.metrics.viewLate.Add(float64(late), s.spec.Name, s.views[i].Name())
-		found[s.views[i].Name()] = values
+		name := s.views[i].View().Name
+		s.metrics.viewLate.Add(float64(len(added.Late)), s.spec.Name, name)
+		found[name] = values
 		w.Advance(b.newest)
 	}
 	b.delta = d.append(nil)

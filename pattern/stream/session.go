@@ -14,6 +14,7 @@ import (
 	"github.com/leat-ai/leat/base/expr"
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/flow/feature/window"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/pattern/stream/codec"
 	"github.com/leat-ai/leat/spec"
@@ -55,7 +56,7 @@ type session struct {
 	late       int
 	keepTarget int
 
-	views       []View
+	views       []*window.Plan
 	plans       string // names the definitions of views
 	reads       []frame.Column
 	readsAt     []int // of columns

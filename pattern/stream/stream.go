@@ -108,29 +108,6 @@ type Transform interface {
 	Close() error
 }
 
-// View is a feature view whose windows events feed.
-type View interface {
-	Name() string
-	Hash() string          // of the definition: states of another one are not read
-	Reads() []frame.Column // columns of the rows
-	Open() (Windows, error)
-}
-
-// Windows is the state of a view for one partition. It is for one goroutine.
-type Windows interface {
-	// Next gives the values of the view for every row, as of its time and with
-	// the rows before it, and adds the rows. The result does not depend on how
-	// rows were batched. late counts those that the view did not add, because
-	// they were later than it allows. The caller releases values.
-	Next(rows frame.Batch, times []int64, ids []string) (values []arrow.Array, late int, err error)
-	// Advance lets go of what nobody can ask for any more, once the newest
-	// event is of a time in microseconds.
-	Advance(newest int64)
-	// Save returns the whole state in pieces, which Load takes on an empty one.
-	Save() ([][]byte, error)
-	Load(piece []byte) error
-}
-
 // Answered tells which keys of an endpoint were answered in real time:
 // decide.Ledger.
 type Answered interface {
@@ -146,8 +123,8 @@ type Deps struct {
 	// Function opens the function of a step for rows of some columns; nil: there
 	// are none here.
 	Function func(ctx context.Context, f spec.StreamFunction, in []frame.Column) (Transform, error)
-	// Views compiles feature views; nil: none have windows.
-	Views func(ctx context.Context, names []string) ([]View, error)
+	// Views finds feature views by their names; nil: there are none.
+	Views func(ctx context.Context, names []string) ([]spec.FeatureView, error)
 	// Answered may be nil.
 	Answered Answered
 	// Happened tells the house of events of its own, such as stream.dead; nil:
@@ -162,6 +139,9 @@ type Deps struct {
 	// Shared says that other servers may work on the same catalog: signs of life
 	// are given.
 	Shared bool
+	// Idle says that this process only looks: it steers streams and shows them,
+	// and works on none.
+	Idle bool
 	// Lease is how long an owner may give no sign of life; 5 s when 0.
 	Lease time.Duration
 	// Elapsed is a clock that no step of the wall clock moves; that of the

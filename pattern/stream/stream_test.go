@@ -46,7 +46,7 @@ type world struct {
 	bus    *membus.Bus
 	db     catalog.Database
 	model  *model
-	views  func(ctx context.Context, names []string) ([]stream.View, error)
+	views  func(ctx context.Context, names []string) ([]spec.FeatureView, error)
 	deps   func(*stream.Deps)
 
 	writing func(topic string, events []bus.Event) error // before a publication; nil: nothing fails

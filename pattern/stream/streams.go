@@ -56,6 +56,11 @@ func (s *Streams) Converge(list []spec.Resource) {
 		ctx, stop := context.WithCancel(context.Background())
 		r.stop = stop
 		s.runners[name] = r
+		if s.deps.Idle {
+			r.report.set(Stopped, "", nil)
+			close(r.done)
+			continue
+		}
 		go r.run(ctx)
 	}
 }

@@ -81,6 +81,7 @@ type Services struct {
 	Data      Data
 	Decisions Decisions
 	Signals   *monitor.Signals
+	Streams   Streams
 	Keys      *identity.Keys
 	Checks    func(ctx context.Context) []Check
 }
@@ -129,6 +130,7 @@ func New(s *server.Server, services Services) *API {
 	a.importing(s)
 	a.endpoints()
 	a.data()
+	a.streams()
 	a.keys()
 	a.health(s)
 	return a
