@@ -26,6 +26,7 @@ const inlineParts = 3
 // excess is what has no place in the parts of an exact.
 type excess struct {
 	parts    []float64 // all of them, where they are more than inlineParts
+	most     int       // of them before they are drawn together
 	wide     big.Int   // times 2^-wideScale
 	pos, neg int64     // infinities
 }
@@ -35,9 +36,7 @@ const (
 	wideSum    = 0x1p990
 	wideSquare = 0x1p480
 	tinySquare = 0x1p-400
-	// crowded is how many parts there may be before they are made canonical,
-	// so that they stay few however long they are added to.
-	crowded = 12
+	crowded    = 12 // parts that are not drawn together yet
 )
 
 // add adds x, which is not NaN.
@@ -86,21 +85,63 @@ func (e *exact) parts() []float64 {
 	return e.part[:e.n]
 }
 
-// push appends a part of the largest magnitude.
+// push appends a part of the largest magnitude. Where there is no room for it,
+// the parts are first drawn together.
 func (e *exact) push(x float64) {
-	switch {
-	case e.more != nil && e.more.parts != nil:
-		e.more.parts = append(e.more.parts[:e.n], x)
-	case e.n < inlineParts:
+	if e.more != nil && e.more.parts != nil {
+		m := e.more
+		m.parts = append(m.parts[:e.n], x)
+		e.n++
+		if e.n > m.most {
+			e.n = compress(m.parts)
+			m.most = max(crowded, 2*e.n)
+		}
+		return
+	}
+	if e.n < inlineParts {
 		e.part[e.n] = x
-	default:
-		m := e.excess()
-		m.parts = append(append(make([]float64, 0, 2*inlineParts), e.part[:]...), x)
+		e.n++
+		return
 	}
-	e.n++
-	if e.n > crowded {
-		e.canonical()
+	var room [inlineParts + 1]float64
+	copy(room[:], e.part[:])
+	room[inlineParts] = x
+	e.n = 0
+	for _, part := range room[:compress(room[:])] {
+		e.put(part)
 	}
+}
+
+// compress draws parts together where several of them fit one, and returns how
+// many there are then: Shewchuk's algorithm of that name.
+func compress(parts []float64) int {
+	top := parts[len(parts)-1]
+	bottom := len(parts) - 1
+	for i := len(parts) - 2; i >= 0; i-- {
+		sum := top + parts[i]
+		err := parts[i] - (sum - top)
+		top = sum
+		if err != 0 {
+			parts[bottom] = top
+			bottom--
+			top = err
+		}
+	}
+	n := 0
+	for i := bottom + 1; i < len(parts); i++ {
+		sum := parts[i] + top
+		err := top - (sum - parts[i])
+		top = sum
+		if err != 0 {
+			parts[n] = err
+			n++
+		}
+	}
+	if top != 0 {
+		parts[n] = top
+		n++
+	}
+	return n
 }
 
 func (e *exact) excess() *excess {
@@ -325,7 +366,8 @@ func (e *exact) put(x float64) {
 	case e.n < inlineParts:
 		e.part[e.n] = x
 	default:
-		e.excess().parts = append(append(make([]float64, 0, 2*inlineParts), e.part[:]...), x)
+		m := e.excess()
+		m.parts, m.most = append(append(make([]float64, 0, 2*inlineParts), e.part[:]...), x), crowded
 	}
 	e.n++
 }
