@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -125,14 +126,17 @@ func (h *Hooks) take(ctx context.Context) (due []delivery, err error) {
 
 // deliver makes one attempt and keeps what became of it.
 func (h *Hooks) deliver(ctx context.Context, d delivery) error {
-	k, err := h.find(ctx, d.hook)
+	k, err := h.receiver(ctx, d.hook)
 	if fault.Is(err, fault.NotFound) || err == nil && !k.Active {
 		return h.settle(ctx, d, "given_up")
 	}
-	if err != nil {
-		return err
+	if err != nil && d.attempts < Attempts {
+		return err // the lease ends, and somebody tries again
 	}
-	a, err := h.send(ctx, k, d.id, d.payload)
+	var a Answer
+	if err == nil {
+		a, err = h.send(ctx, k, d.id, d.payload)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err() // the lease ends, and somebody tries again
@@ -148,6 +152,19 @@ func (h *Hooks) deliver(ctx context.Context, d delivery) error {
 		_, err := tx.Exec(ctx, `UPDATE webhook_outbox SET due_at = ? WHERE id = ?`, due, d.id)
 		return err
 	})
+}
+
+// receiver finds who a delivery is for: a hook, or the webhook of a trigger.
+func (h *Hooks) receiver(ctx context.Context, id string) (kept, error) {
+	name, ok := strings.CutPrefix(id, ofTrigger)
+	if !ok {
+		return h.find(ctx, id)
+	}
+	if h.Trigger == nil {
+		return kept{}, fault.New(fault.NotFound, "there are no triggers")
+	}
+	r, err := h.Trigger(ctx, name)
+	return kept{Hook: Hook{ID: id, Name: id, URL: r.URL, Active: true}, secret: r.Secret, standard: true}, err
 }
 
 // pause is how long to wait after a number of attempts: twice as long each
@@ -192,12 +209,8 @@ func (h *Hooks) send(ctx context.Context, k kept, id, payload string) (Answer, e
 		return Answer{}, fault.New(fault.Invalid, "the address of webhook %s is not understood", k.Name)
 	}
 	timestamp := strconv.FormatInt(h.Clock.Now().Unix(), 10)
-	r.Header.Set("Content-Type", "application/json")
-	// Written as MLflow writes them, for receivers that ask in that case only.
-	r.Header[HeaderID] = []string{id}
-	r.Header[HeaderTimestamp] = []string{timestamp}
-	if k.secret.Reveal() != "" {
-		r.Header[HeaderSignature] = []string{Sign(k.secret, id, timestamp, payload)}
+	if err := k.sign(r.Header, id, timestamp, payload); err != nil {
+		return Answer{}, err
 	}
 	answer, err := h.client.Do(r)
 	if err != nil {
@@ -213,6 +226,29 @@ func (h *Hooks) send(ctx context.Context, k kept, id, payload string) (Answer, e
 		a.after = min(time.Duration(min(seconds, 3600))*time.Second, longestPause)
 	}
 	return a, nil
+}
+
+// sign sets the headers that say what is sent and who sends it.
+func (k *kept) sign(header http.Header, id, timestamp, payload string) error {
+	if k.standard {
+		header.Set("Content-Type", "application/cloudevents+json; charset=UTF-8")
+		header.Set("Webhook-Id", id)
+		header.Set("Webhook-Timestamp", timestamp)
+		if k.secret.Reveal() == "" {
+			return nil
+		}
+		key, err := signature.Key(k.secret.Reveal())
+		header.Set("Webhook-Signature", signature.Sign(key, id, timestamp, []byte(payload)))
+		return err
+	}
+	header.Set("Content-Type", "application/json")
+	// Written as MLflow writes them, for receivers that ask in that case only.
+	header[HeaderID] = []string{id}
+	header[HeaderTimestamp] = []string{timestamp}
+	if k.secret.Reveal() != "" {
+		header[HeaderSignature] = []string{Sign(k.secret, id, timestamp, payload)}
+	}
+	return nil
 }
 
 // Test sends an example of an event, the hook's first when "", and returns

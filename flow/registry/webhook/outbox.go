@@ -114,8 +114,25 @@ func (h *Hooks) Happened(ctx context.Context, tx catalog.Tx, of registry.Event) 
 	return nil
 }
 
+// ofTrigger begins the name under which the outbox has the webhook of a
+// trigger.
+const ofTrigger = "trigger/"
+
+// Post writes down, in a transaction, what the webhook of a trigger is to be
+// told under an id. The same id again changes nothing.
+func (h *Hooks) Post(ctx context.Context, tx catalog.Tx, trigger, id, payload string) error {
+	if len(payload) > maxPayload {
+		return fault.New(fault.TooLarge, "the event has %d bytes", len(payload))
+	}
+	return h.put(ctx, tx, ofTrigger+trigger, id, payload)
+}
+
 // post puts a delivery into the outbox of a hook that is not full.
 func (h *Hooks) post(ctx context.Context, tx catalog.Tx, hook, text string) error {
+	return h.put(ctx, tx, hook, newID(), text)
+}
+
+func (h *Hooks) put(ctx context.Context, tx catalog.Tx, hook, id, text string) error {
 	var waiting int
 	if err := tx.Row(ctx, `SELECT COUNT(*) FROM webhook_outbox WHERE webhook = ?`, []any{hook}, &waiting); err != nil {
 		return err
@@ -126,7 +143,7 @@ func (h *Hooks) post(ctx context.Context, tx catalog.Tx, hook, text string) erro
 		return nil
 	}
 	now := catalog.Micros(h.Clock.Now())
-	_, err := tx.Exec(ctx, `INSERT INTO webhook_outbox (id, webhook, payload, made_at, due_at) VALUES (?, ?, ?, ?, ?)`,
-		newID(), hook, text, now, now)
+	_, err := tx.Exec(ctx, `INSERT INTO webhook_outbox (id, webhook, payload, made_at, due_at) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO NOTHING`, id, hook, text, now, now)
 	return err
 }

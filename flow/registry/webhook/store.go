@@ -97,7 +97,8 @@ func eventsText(events []Event) string {
 // kept is a row of the table.
 type kept struct {
 	Hook
-	secret secret.Value
+	secret   secret.Value
+	standard bool // signed as Standard Webhooks are, not as MLflow's
 }
 
 const selectHook = `SELECT id, name, description, url, events, secret, status, created_at, updated_at FROM webhooks `

@@ -15,6 +15,7 @@
 package webhook
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
@@ -88,6 +89,17 @@ type Config struct {
 	Deliveries telemetry.Counter
 	// Resolver finds addresses; nil: the system's.
 	Resolver egress.Resolver
+	// Trigger returns the receiver that a trigger in force tells of events. One
+	// that is not in force any more is a NotFound fault. nil: there are none.
+	Trigger func(ctx context.Context, name string) (Receiver, error)
+}
+
+// Receiver is the webhook of a trigger: it is told of events as CloudEvents
+// in JSON, signed as the Standard Webhooks specification says, under the
+// headers webhook-id, webhook-timestamp and webhook-signature.
+type Receiver struct {
+	URL    string
+	Secret secret.Value // empty: unsigned
 }
 
 // Hooks keeps webhooks and delivers to them. It is safe for many goroutines.
