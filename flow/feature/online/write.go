@@ -42,7 +42,7 @@ func (f *Features) push(ctx context.Context, v *View, batch frame.Batch, ids []s
 	if v.plan != nil {
 		return f.pushEvents(ctx, v, batch, ids)
 	}
-	w, err := f.rowWriter(ctx, v, batch)
+	w, err := f.rowWriter(ctx, v, batch, f.config.Clock.Now().UnixMicro())
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -58,7 +58,8 @@ type rowWriter struct {
 	newest       int64
 }
 
-func (f *Features) rowWriter(ctx context.Context, v *View, batch frame.Batch) (*rowWriter, error) {
+// rowWriter makes entries of a batch. asOf is the time of rows that have none.
+func (f *Features) rowWriter(ctx context.Context, v *View, batch frame.Batch, asOf int64) (*rowWriter, error) {
 	columns, err := pick(batch, v.rows)
 	if err != nil {
 		return nil, err
@@ -69,7 +70,7 @@ func (f *Features) rowWriter(ctx context.Context, v *View, batch frame.Batch) (*
 	}
 	defer features.Release()
 	now := f.config.Clock.Now().UnixMicro()
-	times := f.times(v, columns, int(batch.NumRows()), now)
+	times := f.times(v, columns, int(batch.NumRows()), asOf)
 	w := &rowWriter{newest: noTime}
 	for i := range int(batch.NumRows()) {
 		key, ok := window.AppendKey(nil, columns[:len(v.keys)], i)
@@ -94,11 +95,11 @@ func (f *Features) rowWriter(ctx context.Context, v *View, batch frame.Batch) (*
 // noTime is the time of a row that has none.
 const noTime = -1 << 63
 
-// times gives the time of each row: now, where the view has no column of it.
-func (f *Features) times(v *View, columns []arrow.Array, rows int, now int64) []int64 {
+// times gives the time of each row: asOf, where the view has no column of it.
+func (f *Features) times(v *View, columns []arrow.Array, rows int, asOf int64) []int64 {
 	times := make([]int64, rows)
 	for i := range times {
-		times[i] = now
+		times[i] = asOf
 		if v.when >= 0 {
 			times[i] = timeAt(columns[v.when], i)
 		}
