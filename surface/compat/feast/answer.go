@@ -4,84 +4,53 @@ import (
 	"math"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/flow/feature/online"
 	"github.com/leat-ai/leat/surface/compat"
 )
 
-// answer is that of /get-online-features: a result for each column, the keys
-// first.
-type answer struct {
-	wanted         []Wanted
-	found          []Found
-	keys           frame.Batch
-	full, versions bool
-}
-
-// append writes the answer as JSON. What all features of a view have alike,
-// statuses and times, is written once and then copied.
-func (a *answer) append(dst []byte) []byte {
+// append writes the answer of /get-online-features as JSON: a result for each
+// column, the keys first. What all features of a view have alike, statuses and
+// times, is written once and then copied.
+func (p *plan) append(dst []byte, keys frame.Batch, found []Found, versions bool) []byte {
 	dst = append(dst, `{"results":[`...)
-	rows := int(a.keys.NumRows())
-	var tail []byte
-	tail = appendTail(tail, Found{Statuses: make([]Status, rows), Times: make([]int64, rows)}, nil, true)
-	for i, c := range a.keys.Columns() {
+	for i, c := range keys.Columns() {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(appendValues(dst, c, nil), tail...)
+		dst = appendKeys(dst, c)
 	}
-	for _, f := range a.found {
-		tail = appendTail(tail[:0], f, nil, false)
-		for _, c := range f.Columns {
+	var tail []byte
+	for i := range found {
+		f := &found[i]
+		tail = f.appendTail(tail[:0], -1)
+		for k, t := range p.types[i] {
 			if dst[len(dst)-1] != '[' {
 				dst = append(dst, ',')
 			}
-			dst = appendValues(dst, c, f.Statuses)
-			if c.NullN() == 0 {
-				dst = append(dst, tail...)
+			var nulls bool
+			if dst, nulls = f.appendValues(dst, k, t); nulls {
+				dst = f.appendTail(dst, k)
 			} else {
-				dst = appendTail(dst, f, c, false)
+				dst = append(dst, tail...)
 			}
 		}
 	}
-	dst = append(dst, `],"metadata":{"feature_names":[`...)
-	return append(a.appendNames(dst), `}}`...)
+	dst = append(append(append(dst, `],"metadata":{"feature_names":[`...), p.names...), ']')
+	if versions {
+		dst = p.appendViews(dst)
+	}
+	return append(dst, "}}"...)
 }
 
-func (a *answer) appendNames(dst []byte) []byte {
-	n := 0
-	add := func(prefix, name string) {
-		if n > 0 {
-			dst = append(dst, ',')
-		}
-		n++
-		if prefix != "" {
-			name = prefix + "__" + name
-		}
-		dst = compat.AppendString(dst, name)
-	}
-	for _, f := range a.keys.Schema().Fields() {
-		add("", f.Name)
-	}
-	for _, v := range a.wanted {
-		prefix := ""
-		if a.full {
-			prefix = v.View.Name
-		}
-		for _, f := range v.Features {
-			add(prefix, f)
-		}
-	}
-	dst = append(dst, ']')
-	if !a.versions {
-		return dst
-	}
+func (p *plan) appendViews(dst []byte) []byte {
 	dst = append(dst, `,"feature_view_metadata":[`...)
-	for i, v := range a.wanted {
+	for i, v := range p.wanted {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -90,26 +59,35 @@ func (a *answer) appendNames(dst []byte) []byte {
 	return append(dst, ']')
 }
 
-// appendValues begins a result with its values.
-func appendValues(dst []byte, c arrow.Array, statuses []Status) []byte {
+// appendKeys writes a column of keys, which are always there, and of no time.
+func appendKeys(dst []byte, c arrow.Array) []byte {
 	dst = append(dst, `{"values":[`...)
-	nulls := c.NullN() > 0
 	for row := range c.Len() {
 		if row > 0 {
 			dst = append(dst, ',')
 		}
-		if nulls && c.IsNull(row) || statuses != nil && statuses[row] == NotFound {
-			dst = append(dst, "null"...)
-			continue
-		}
-		dst = appendValue(dst, c, row)
+		dst = appendKey(dst, c, row)
 	}
-	return append(dst, ']')
+	dst = append(dst, `],"statuses":[`...)
+	dst = repeat(dst, `"PRESENT"`, c.Len())
+	dst = append(dst, `],"event_timestamps":[`...)
+	return append(repeat(dst, `"1970-01-01T00:00:00Z"`, c.Len()), "]}"...)
 }
 
-// appendValue writes a value as Feast does: numbers that JSON has no form for
-// as words, times as seconds since 1970.
-func appendValue(dst []byte, c arrow.Array, row int) []byte {
+func repeat(dst []byte, text string, n int) []byte {
+	for i := range n {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, text...)
+	}
+	return dst
+}
+
+func appendKey(dst []byte, c arrow.Array, row int) []byte {
+	if c.IsNull(row) {
+		return append(dst, "null"...)
+	}
 	switch c := c.(type) {
 	case *array.Float64:
 		return appendDouble(dst, c.Value(row))
@@ -127,45 +105,86 @@ func appendValue(dst []byte, c arrow.Array, row int) []byte {
 	return append(dst, "null"...)
 }
 
-func appendDouble(dst []byte, v float64) []byte {
-	switch a := math.Abs(v); {
-	case a <= math.MaxFloat64:
-		if a != 0 && (a < 1e-6 || a >= 1e16) {
-			return strconv.AppendFloat(dst, v, 'e', -1, 64)
+// appendValues begins the result of a feature with its values, and tells
+// whether one of them is NULL though its row is there.
+func (f *Found) appendValues(dst []byte, feature int, t frame.Type) (_ []byte, nulls bool) {
+	dst = append(dst, `{"values":[`...)
+	for row, s := range f.Statuses {
+		if row > 0 {
+			dst = append(dst, ',')
 		}
-		n := len(dst)
-		dst = strconv.AppendFloat(dst, v, 'f', -1, 64)
-		for _, b := range dst[n:] {
-			if b == '.' {
-				return dst
-			}
+		c := f.Cells.Cell(row, feature)
+		if s == online.NotFound || !c.OK {
+			dst, nulls = append(dst, "null"...), nulls || s != online.NotFound
+			continue
 		}
-		// A client tells doubles from integers by how they are written.
-		return append(dst, ".0"...)
-	case v != v:
-		return append(dst, `"NaN"`...)
-	case v > 0:
-		return append(dst, `"Infinity"`...)
+		dst = appendCell(dst, c, t)
 	}
-	return append(dst, `"-Infinity"`...)
+	return append(dst, ']'), nulls
 }
 
-// appendTail ends a result with its statuses and times; values is nil where
-// none of them is NULL. Keys are always there, and of no time.
-func appendTail(dst []byte, f Found, values arrow.Array, keys bool) []byte {
+// appendCell writes a value as Feast does: numbers that JSON has no form for
+// as words, times as seconds since 1970.
+func appendCell(dst []byte, c *online.Cell, t frame.Type) []byte {
+	switch t {
+	case frame.Double:
+		return appendDouble(dst, c.Double())
+	case frame.Int:
+		return strconv.AppendInt(dst, c.Int(), 10)
+	case frame.Bool:
+		return strconv.AppendBool(dst, c.Bool())
+	case frame.String:
+		return appendText(dst, c.Text)
+	case frame.Timestamp:
+		return strconv.AppendInt(dst, time.UnixMicro(c.Int()).Unix(), 10)
+	case frame.Date:
+		return strconv.AppendInt(dst, c.Int()*86400, 10)
+	}
+	return append(dst, "null"...)
+}
+
+// appendText writes a text that needs no escapes as it is.
+func appendText(dst, text []byte) []byte {
+	for _, b := range text {
+		if b < ' ' || b == '"' || b == '\\' || b >= utf8.RuneSelf {
+			return compat.AppendString(dst, string(text))
+		}
+	}
+	return append(append(append(dst, '"'), text...), '"')
+}
+
+// appendDouble writes a double so that it cannot be taken for an integer:
+// clients tell types by that.
+func appendDouble(dst []byte, v float64) []byte {
+	switch a := math.Abs(v); {
+	case v != v:
+		return append(dst, `"NaN"`...)
+	case v > math.MaxFloat64:
+		return append(dst, `"Infinity"`...)
+	case v < -math.MaxFloat64:
+		return append(dst, `"-Infinity"`...)
+	case a != 0 && (a < 1e-6 || a >= 1e16):
+		return strconv.AppendFloat(dst, v, 'e', -1, 64)
+	case v == math.Trunc(v):
+		return append(strconv.AppendFloat(dst, v, 'f', -1, 64), ".0"...)
+	}
+	return strconv.AppendFloat(dst, v, 'f', -1, 64)
+}
+
+// appendTail ends a result with the statuses and times of its rows; feature
+// is -1 where no value is NULL.
+func (f *Found) appendTail(dst []byte, feature int) []byte {
 	dst = append(dst, `,"statuses":[`...)
 	for row, s := range f.Statuses {
 		if row > 0 {
 			dst = append(dst, ',')
 		}
 		switch {
-		case keys:
-			dst = append(dst, `"PRESENT"`...)
-		case s == NotFound:
+		case s == online.NotFound:
 			dst = append(dst, `"NOT_FOUND"`...)
-		case s == Stale:
+		case s == online.Stale:
 			dst = append(dst, `"OUTSIDE_MAX_AGE"`...)
-		case values != nil && values.IsNull(row):
+		case feature >= 0 && !f.Cells.Cell(row, feature).OK:
 			dst = append(dst, `"NULL_VALUE"`...)
 		default:
 			dst = append(dst, `"PRESENT"`...)
@@ -176,7 +195,7 @@ func appendTail(dst []byte, f Found, values arrow.Array, keys bool) []byte {
 		if row > 0 {
 			dst = append(dst, ',')
 		}
-		if keys || f.Statuses[row] == NotFound {
+		if f.Statuses[row] == online.NotFound {
 			at = 0
 		}
 		dst = appendTime(dst, at)

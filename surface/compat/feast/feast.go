@@ -26,10 +26,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow"
-
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/flow/feature/online"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/surface/server"
 )
@@ -37,6 +36,8 @@ import (
 // View is what the protocol has to know of a feature view.
 type View struct {
 	Name string
+	// Version changes when the view does.
+	Version string
 	// Keys are the columns that a reader gives: the entity, and of a view that
 	// is computed on demand what it reads of the request.
 	Keys []frame.Column
@@ -65,30 +66,31 @@ type Names interface {
 	Source(ctx context.Context, name string) ([]View, error)
 }
 
-// Status is that of a row of features.
-type Status byte
-
-// The statuses. Where a row is there, a feature that is NULL says so itself.
-const (
-	NotFound Status = iota
-	Present
-	Stale // older than the view's ttl
-)
-
-// Found is some features of one view for each of the rows asked for. The
-// reader releases the columns.
+// Found is some features of one view for each of the rows asked for.
 type Found struct {
-	Columns  []arrow.Array // in the order of Wanted.Features
-	Statuses []Status      // by row
-	Times    []int64       // of the event, by row, in microseconds since 1970; where NotFound it says nothing
+	Statuses []online.Status // by row
+	Times    []int64         // of the event, by row, in microseconds since 1970; where NotFound it says nothing
+	Cells    Cells
+}
+
+// Cells are values by row and by the position of a feature in Wanted.Features;
+// online.Part is some.
+type Cells interface {
+	Cell(row, feature int) *online.Cell
+}
+
+// Reader reads the same features again and again. It is safe for many
+// goroutines.
+type Reader interface {
+	// Read hands the features of entities to use, one Found for each Wanted; they
+	// are good until it returns. keys has the columns of all Keys, in any order.
+	Read(ctx context.Context, keys frame.Batch, use func([]Found) error) error
 }
 
 // Store reads and writes.
 type Store interface {
-	// Read gives the features of views, one Found for each. keys has the columns
-	// of all their Keys, in any order.
-	Read(ctx context.Context, wanted []Wanted, keys frame.Batch) ([]Found, error)
-	// Write writes rows with the columns of v.Rows.
+	Reader(wanted []Wanted) (Reader, error)
+	// Write writes rows with the columns of v.Rows. Doing it again does no harm.
 	Write(ctx context.Context, v View, rows frame.Batch, to Target) error
 	// Materialise brings what the lake has of views up to a time online. It
 	// waits for the end where the order says so, and is a Conflict where a view
@@ -128,11 +130,12 @@ const (
 type surface struct {
 	Services
 	buffers sync.Pool
+	plans   plans
 }
 
 // Register puts the protocol's routes on a server.
 func Register(s *server.Server, services Services) {
-	f := &surface{Services: services}
+	f := &surface{Services: services, plans: plans{known: map[string]*plan{}}}
 	f.buffers.New = func() any { return new(buffer) }
 	handle := func(pattern string, h func(http.ResponseWriter, *http.Request, identity.Principal) error) {
 		s.HandleAs(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -3,6 +3,7 @@ package feast_test
 import (
 	"context"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -11,11 +12,11 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/base/telemetry"
+	"github.com/leat-ai/leat/flow/feature/online"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/surface/compat/feast"
 	"github.com/leat-ai/leat/surface/server"
@@ -76,50 +77,69 @@ func (s *small) Source(_ context.Context, name string) ([]feast.View, error) {
 	return []feast.View{act}, nil
 }
 
-func (s *small) Read(_ context.Context, wanted []feast.Wanted, keys frame.Batch) ([]feast.Found, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	customers := keys.Column(0).(*array.String)
-	var found []feast.Found
-	for _, w := range wanted {
-		f := feast.Found{Statuses: make([]feast.Status, customers.Len()), Times: make([]int64, customers.Len())}
-		for i := range customers.Len() {
-			r, ok := s.rows[w.View.Name][customers.Value(i)]
-			if !ok || customers.IsNull(i) {
-				continue
-			}
-			f.Statuses[i], f.Times[i] = feast.Present, r.at
-			if r.at < s.now.Add(-24*time.Hour).UnixMicro() {
-				f.Statuses[i] = feast.Stale
-			}
-		}
-		for _, name := range w.Features {
-			var parts []arrow.Array
-			for i := range customers.Len() {
-				if r, ok := s.rows[w.View.Name][customers.Value(i)]; ok && customers.IsValid(i) {
-					parts = append(parts, r.values[name])
-				} else {
-					parts = append(parts, array.MakeArrayOfNull(memory.DefaultAllocator, typeOf(w.View, name), 1))
-				}
-			}
-			c, err := array.Concatenate(parts, memory.DefaultAllocator)
-			if err != nil {
-				return nil, err
-			}
-			f.Columns = append(f.Columns, c)
-		}
-		found = append(found, f)
-	}
-	return found, nil
+func (s *small) Reader(wanted []feast.Wanted) (feast.Reader, error) { return reader{s, wanted}, nil }
+
+type reader struct {
+	*small
+	wanted []feast.Wanted
 }
 
-func typeOf(v feast.View, name string) arrow.DataType {
-	for _, c := range v.Features {
-		if c.Name == name {
-			return c.Type.Arrow()
+// cells are those of some rows, row by row.
+type cells struct {
+	all   []online.Cell
+	width int
+}
+
+func (c cells) Cell(row, feature int) *online.Cell { return &c.all[row*c.width+feature] }
+
+func (r reader) Read(_ context.Context, keys frame.Batch, use func([]feast.Found) error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	customers := keys.Column(0).(*array.String)
+	var found []feast.Found
+	for _, w := range r.wanted {
+		f := feast.Found{Statuses: make([]online.Status, customers.Len()), Times: make([]int64, customers.Len())}
+		all := cells{width: len(w.Features)}
+		for i := range customers.Len() {
+			row, ok := r.rows[w.View.Name][customers.Value(i)]
+			ok = ok && customers.IsValid(i)
+			if ok {
+				f.Statuses[i], f.Times[i] = online.Present, row.at
+			}
+			if ok && row.at < r.now.Add(-24*time.Hour).UnixMicro() {
+				f.Statuses[i] = online.Stale
+			}
+			for _, name := range w.Features {
+				all.all = append(all.all, cellOf(row.values[name]))
+			}
 		}
+		f.Cells = all
+		found = append(found, f)
 	}
-	return arrow.Null
+	return use(found)
+}
+
+// cellOf is the one value of an array, NULL of none.
+func cellOf(a arrow.Array) online.Cell {
+	if a == nil || a.IsNull(0) {
+		return online.Cell{}
+	}
+	c := online.Cell{OK: true}
+	switch a := a.(type) {
+	case *array.Float64:
+		c.Bits = math.Float64bits(a.Value(0))
+	case *array.Int64:
+		c.Bits = uint64(a.Value(0))
+	case *array.Timestamp:
+		c.Bits = uint64(a.Value(0))
+	case *array.Boolean:
+		if a.Value(0) {
+			c.Bits = 1
+		}
+	case *array.String:
+		c.Text = []byte(a.Value(0))
+	}
+	return c
 }
 
 func (s *small) Write(_ context.Context, v feast.View, rows frame.Batch, to feast.Target) error {
