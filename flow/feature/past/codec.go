@@ -211,7 +211,11 @@ func (r *rowReader) take() (frame.Batch, error) {
 		data.Release()
 	}
 	batch := array.NewRecordBatch(r.schema, arrays, int64(r.rows))
-	clear(r.built)
+	for i := range r.built { // the next batch is about as large
+		b := &r.built[i]
+		*b = builder{valid: make([]byte, 0, len(b.valid)), fixed: make([]byte, 0, len(b.fixed)),
+			offsets: make([]int32, 0, len(b.offsets)), text: make([]byte, 0, len(b.text))}
+	}
 	r.rows = 0
 	return batch, nil
 }

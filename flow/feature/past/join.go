@@ -78,7 +78,7 @@ func (j *joiner) run(ctx context.Context, rows frame.Reader, time string) (*Join
 		g.Go(func() error {
 			v := &j.views[i]
 			of := sets[slices.IndexFunc(sets, func(a *asked) bool { return slices.Equal(a.keys, v.Keys) })]
-			s, events, err := j.view(ctx, v, of.sorted, j.options.Memory/2/int64(workers))
+			s, events, err := j.view(ctx, v, of.sorted, j.options.Memory/4/int64(workers))
 			mu.Lock()
 			defer mu.Unlock()
 			found[i], j.events = s, j.events+events
@@ -106,7 +106,7 @@ func (j *joiner) sets() []*asked {
 		}
 	}
 	for _, a := range sets {
-		a.sorter = newSorter(j.disk, j.options.Memory/4/int64(len(sets)))
+		a.sorter = newSorter(j.disk, j.options.Memory/8/int64(len(sets)))
 	}
 	return sets
 }
@@ -207,7 +207,7 @@ func (j *joiner) view(ctx context.Context, v *View, rows *sorted, budget int64) 
 	if err != nil {
 		return nil, events, err
 	}
-	out := newScatter(j.disk, j.options.Memory/4/int64(len(j.views)), j.rows, v.Columns)
+	out := newScatter(j.disk, j.options.Memory/8/int64(len(j.views)), j.rows, v.Columns)
 	s := sweep{ctx: ctx, out: out, writer: newRowWriter(v.Columns), progress: j.progress}
 	if s.engine, err = v.engine(); err != nil {
 		return nil, events, err

@@ -96,8 +96,9 @@ type Options struct {
 	// Scratch is the folder for what does not fit in memory; that of the
 	// system when empty.
 	Scratch string
-	// Memory is about how many bytes are held; 256 MiB when 0. What the engine
-	// of windows keeps of the present entity comes on top.
+	// Memory is about how many bytes are taken, of which half are what Go's
+	// collector needs; 256 MiB when 0. What the engine of windows keeps of the
+	// present entity comes on top, and so does what the readers hold.
 	Memory int64
 	// Disk is how many bytes may be written; 0 is no bound but the disk's.
 	Disk int64

@@ -37,7 +37,7 @@ const mostParts = 4096
 // newScatter is for n rows with these columns.
 func newScatter(d *disk, budget, n int64, columns []frame.Column) *scatter {
 	size := int64(dealtHead + 8 + 16*len(columns))
-	rows := max(1024, budget/8/size, n/mostParts+1)
+	rows := max(1024, budget/4/size, n/mostParts+1)
 	return &scatter{disk: d, budget: budget, rows: rows, parts: make([]part, (n+rows-1)/rows)}
 }
 

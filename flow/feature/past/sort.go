@@ -54,8 +54,42 @@ func (r *record) at(p []byte) {
 type ref struct {
 	hash  uint64
 	order int64
-	at    int64
+	chunk uint32
+	at    uint32
 }
+
+// arena holds records in chunks, which are used again after a run was written.
+type arena struct {
+	chunks [][]byte
+	size   int // of a chunk, at least
+	used   int // bytes of records
+}
+
+// room returns the place of a record of n bytes at the end of the last chunk.
+func (a *arena) room(n int) (chunk, at uint32) {
+	last := len(a.chunks) - 1
+	if last < 0 || cap(a.chunks[last])-len(a.chunks[last]) < n {
+		last++
+		if last < cap(a.chunks) {
+			a.chunks = a.chunks[:last+1]
+			a.chunks[last] = a.chunks[last][:0]
+		} else {
+			a.chunks = append(a.chunks, nil)
+		}
+		if cap(a.chunks[last]) < n {
+			a.chunks[last] = make([]byte, 0, max(a.size, n))
+		}
+	}
+	a.used += n
+	return uint32(last), uint32(len(a.chunks[last]))
+}
+
+// reset forgets the records and keeps the chunks.
+func (a *arena) reset() {
+	a.chunks, a.used = a.chunks[:0], 0
+}
+
+func (a *arena) record(r *record, of *ref) { r.at(a.chunks[of.chunk][of.at:]) }
 
 const refSize = 24
 
@@ -66,7 +100,7 @@ type sorter struct {
 	disk   *disk
 	budget int
 	file   *spill
-	arena  []byte
+	arena  arena
 	refs   []ref
 	runs   []run
 }
@@ -79,40 +113,60 @@ type run struct{ from, to int64 }
 const mostRuns = 128
 
 func newSorter(d *disk, budget int64) *sorter {
-	return &sorter{disk: d, budget: int(max(budget, leastMemory/4))}
+	s := &sorter{disk: d, budget: int(max(budget, leastMemory/4))}
+	s.arena.size = min(256<<10, s.budget/4)
+	return s
 }
 
 func (s *sorter) add(r *record) error {
 	size := recordHead + len(r.key) + len(r.payload)
-	if len(s.refs) > 0 && len(s.arena)+size+refSize*(len(s.refs)+1) > s.budget {
+	if len(s.refs) > 0 && s.arena.used+size+refSize*(len(s.refs)+1) > s.budget {
 		if err := s.spill(); err != nil {
 			return err
 		}
 	}
 	if len(s.refs) == cap(s.refs) {
-		s.refs = slices.Grow(s.refs, min(max(1024, len(s.refs)), s.budget/refSize))
+		s.refs = slices.Grow(s.refs, max(1024, len(s.refs)/2))
 	}
-	s.refs = append(s.refs, ref{r.hash, r.order, int64(len(s.arena))})
-	if need := len(s.arena) + size; need > cap(s.arena) {
-		s.arena = slices.Grow(s.arena, max(size, min(max(64<<10, len(s.arena)), s.budget-len(s.arena))))
-	}
-	s.arena = appendRecord(s.arena, r)
+	chunk, at := s.arena.room(size)
+	s.refs = append(s.refs, ref{r.hash, r.order, chunk, at})
+	s.arena.chunks[chunk] = appendRecord(s.arena.chunks[chunk], r)
 	return nil
 }
 
+// sort orders what is in memory. Entities that share a hash are rare, so keys
+// are looked at once for each record and not in every comparison.
 func (s *sorter) sort() {
 	slices.SortFunc(s.refs, func(a, b ref) int {
 		if a.hash != b.hash {
 			return cmp.Compare(a.hash, b.hash)
 		}
-		var x, y record
-		x.at(s.arena[a.at:])
-		y.at(s.arena[b.at:])
-		if c := bytes.Compare(x.key, y.key); c != 0 {
-			return c
-		}
 		return cmp.Compare(a.order, b.order)
 	})
+	for from := 0; from < len(s.refs); {
+		to := from + 1
+		for to < len(s.refs) && s.refs[to].hash == s.refs[from].hash {
+			to++
+		}
+		s.untangle(s.refs[from:to])
+		from = to
+	}
+}
+
+// untangle orders records of one hash by their entities.
+func (s *sorter) untangle(refs []ref) {
+	var first, r record
+	s.arena.record(&first, &refs[0])
+	for i := range refs {
+		if s.arena.record(&r, &refs[i]); !bytes.Equal(r.key, first.key) {
+			slices.SortFunc(refs, func(a, b ref) int {
+				s.arena.record(&first, &a)
+				s.arena.record(&r, &b)
+				return cmp.Or(bytes.Compare(first.key, r.key), cmp.Compare(a.order, b.order))
+			})
+			return
+		}
+	}
 }
 
 // spill writes the arena as a run.
@@ -123,13 +177,14 @@ func (s *sorter) spill() error {
 		return err
 	}
 	var r record
-	for _, at := range s.refs {
-		r.at(s.arena[at.at:])
+	for i := range s.refs {
+		s.arena.record(&r, &s.refs[i])
 		if err := w.add(&r); err != nil {
 			return err
 		}
 	}
-	s.arena, s.refs = s.arena[:0], s.refs[:0]
+	s.arena.reset()
+	s.refs = s.refs[:0]
 	if err := w.end(); err != nil {
 		return err
 	}
@@ -204,7 +259,7 @@ func (s *sorter) finish() *sorted {
 
 // sorted are records in order, some in memory and some in runs of a file.
 type sorted struct {
-	arena  []byte
+	arena  arena
 	refs   []ref
 	file   *spill
 	runs   []run
@@ -300,7 +355,7 @@ func (s *sorted) memory() *source {
 		if i == len(s.refs) {
 			return false, nil
 		}
-		src.at(s.arena[s.refs[i].at:])
+		s.arena.record(&src.record, &s.refs[i])
 		i++
 		return true, nil
 	}
