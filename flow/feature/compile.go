@@ -171,7 +171,7 @@ func (c *compiler) view(v spec.FeatureView) error {
 	if err != nil {
 		return err
 	}
-	if v.SQL == "" && !v.Windowed() {
+	if v.SQL == "" && !v.Windowed() && !table.Ready {
 		if err := readsEntity(v); err != nil {
 			return err
 		}

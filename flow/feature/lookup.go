@@ -34,6 +34,7 @@ type Table struct {
 	Keys    []frame.Column // the view's entity, in its order
 	Columns []frame.Column // the values
 	Dated   bool           // the values depend on the time of the row
+	Ready   bool           // the columns are the features, and not what they are computed from
 	Lookup  Lookup
 }
 
