@@ -171,12 +171,15 @@ func (k *kind) body(ctx dbos.Context, stored string) (string, error) {
 	defer k.engine.forget(r)
 	out, err := k.work(r, req)
 	if err == nil {
-		return string(out), nil
+		return string(out), r.tellEnded(nil)
 	}
 	if ctx.Err() != nil { // the engine stops: the run goes on at the next Launch
 		return "", err
 	}
 	if !errors.Is(context.Cause(r.ctx), errCancelled) {
+		if stopped := r.tellEnded(err); stopped != nil {
+			return "", stopped
+		}
 		k.engine.fail(r, err)
 	}
 	return "", err

@@ -49,6 +49,11 @@ type Config struct {
 	// Span, when set, begins a span of a trace around each step; what it
 	// returns ends it.
 	Span func(ctx context.Context, name string) (context.Context, func(error))
+	// Ended, when set, is told of every run that succeeded or failed, before
+	// that is kept: so it may be told twice of one, after a kill, but never not
+	// at all. Cancelled runs are not told. An error has it told again for a
+	// while.
+	Ended func(ctx context.Context, r Ended) error
 	// Keep is how long ended runs stay listed: 30 days when 0, for ever when
 	// negative.
 	Keep time.Duration

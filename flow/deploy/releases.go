@@ -24,7 +24,20 @@ type Releases struct {
 
 	mu       sync.Mutex
 	watchers map[chan struct{}]bool
+	listener Listener
 }
+
+// Listener is told of changes of what is live.
+type Listener interface {
+	// Live is called in the transaction of a change, before its commit, with
+	// the number of the change: what it writes happens with the change or not
+	// at all. It may be called again.
+	Live(ctx context.Context, tx catalog.Tx, seq int64, c Change) error
+}
+
+// Announce makes a listener hear of changes. It is called once, before the
+// releases are used.
+func (r *Releases) Announce(to Listener) { r.listener = to }
 
 // New returns the releases of a catalog.
 func New(db catalog.Database, clock clock.Clock) *Releases {
@@ -148,7 +161,11 @@ func (r *Releases) point(ctx context.Context, tx catalog.Tx, c Change) error {
 	at := max(last+1, catalog.Micros(r.clock.Now()))
 	_, err = tx.Exec(ctx, `INSERT INTO endpoint_history (seq, endpoint, release, number, at, by, why) VALUES (?, ?, ?, ?, ?, ?, ?)`,
 		seq, c.Endpoint, c.Release, c.Number, at, c.By, c.Why)
-	return err
+	if err != nil || r.listener == nil {
+		return err
+	}
+	c.At = catalog.Time(at)
+	return r.listener.Live(ctx, tx, seq, c)
 }
 
 // setLive replaces the pointer where it still is what was read: "" for none.

@@ -138,16 +138,9 @@ func (j *job) nothingThere() error {
 
 // localFiles expands the path of the source. Folders are walked for **.
 func (j *job) localFiles(ctx context.Context) ([]source, error) {
-	pattern := j.src.From
-	if schemeOf(pattern) == "file" {
-		u, err := url.Parse(pattern)
-		if err != nil {
-			return nil, fault.Wrap(err, fault.Invalid, "source %q", j.src.Name)
-		}
-		pattern = u.Path
-	}
-	if !filepath.IsAbs(pattern) {
-		pattern = filepath.Join(j.in.Root, filepath.FromSlash(pattern))
+	pattern, err := j.localPattern()
+	if err != nil {
+		return nil, err
 	}
 	paths, err := expand(pattern)
 	if err != nil {
@@ -166,6 +159,23 @@ func (j *job) localFiles(ctx context.Context) ([]source, error) {
 		files = append(files, f)
 	}
 	return files, nil
+}
+
+// localPattern is the path of the source, relative ones from the project's
+// folder on.
+func (j *job) localPattern() (string, error) {
+	pattern := j.src.From
+	if schemeOf(pattern) == "file" {
+		u, err := url.Parse(pattern)
+		if err != nil {
+			return "", fault.Wrap(err, fault.Invalid, "source %q", j.src.Name)
+		}
+		pattern = u.Path
+	}
+	if !filepath.IsAbs(pattern) {
+		pattern = filepath.Join(j.in.Root, filepath.FromSlash(pattern))
+	}
+	return pattern, nil
 }
 
 func (j *job) localFile(ctx context.Context, p string) (source, error) {
