@@ -14,7 +14,7 @@ import duckdb
 
 folder = sys.argv[1]
 began = time.perf_counter()
-found, total = duckdb.sql(f"""
+found, total = duckdb.execute(f"""
     select count(n), coalesce(sum(n), 0)::bigint from (
         select e.n from read_parquet('{folder}/labels.parquet') l
         asof left join read_parquet('{folder}/events.parquet') e

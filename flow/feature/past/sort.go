@@ -213,8 +213,11 @@ func (s *sorter) merge() error {
 			return err
 		}
 	}
+	if err := w.end(); err != nil {
+		return err
+	}
 	s.runs = append(s.runs[:0], w.run)
-	return w.end()
+	return nil
 }
 
 // runWriter appends a run to the file.
