@@ -2,7 +2,6 @@ package window
 
 import (
 	"math"
-	"math/rand/v2"
 	"strings"
 )
 
@@ -18,7 +17,7 @@ type engine struct {
 }
 
 func newEngine(p *Plan, most int) *engine {
-	e := &engine{plan: p, most: most, seed: rand.Uint64(), order: make([]func(a, b uint64) bool, len(p.args)), back: make([]func(a, b uint64) bool, len(p.args))}
+	e := &engine{plan: p, most: most, seed: p.seed, order: make([]func(a, b uint64) bool, len(p.args)), back: make([]func(a, b uint64) bool, len(p.args))}
 	for i, a := range p.args {
 		order := e.orderOf(a.kind)
 		e.order[i] = order

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ type Plan struct {
 	hash     string
 	layout   uint32 // of the bytes of a state
 	texts    bool   // there are strings among the arguments
+	seed     uint64 // of hash tables: see hash
 	readers  readers
 }
 
@@ -105,7 +107,7 @@ func Compile(v spec.FeatureView, source []frame.Column) (*Plan, error) {
 	if !v.Windowed() {
 		return nil, fault.New(fault.Invalid, "feature view %q has no features over windows", v.Name)
 	}
-	c := &compiler{source: source, plan: &Plan{view: v, filters: []filter{{}}}}
+	c := &compiler{source: source, plan: &Plan{view: v, filters: []filter{{}}, seed: rand.Uint64()}}
 	c.plan.lateness = micros(v.Lateness.Std())
 	if err := c.columns(); err != nil {
 		return nil, fault.Wrap(err, fault.KindOf(err), "feature view %q", v.Name)
