@@ -9,6 +9,7 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/flow/feature"
+	"github.com/leat-ai/leat/flow/feature/tables"
 	"github.com/leat-ai/leat/flow/lake"
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/store/catalog"
@@ -78,7 +79,7 @@ func (d Deps) Compile(ctx context.Context, v spec.FeatureView) (*View, error) {
 
 func (d Deps) columns(ctx context.Context, v spec.FeatureView) ([]frame.Column, error) {
 	if v.SQL == "" {
-		t, err := d.Lake.Table(ctx, v.Source)
+		t, err := d.Lake.Table(ctx, tables.Source(v.Source))
 		if err != nil {
 			return nil, err
 		}
@@ -168,12 +169,12 @@ func (m *materialiser) settle(ctx context.Context) (plan, error) {
 	if v.SQL != "" {
 		p.Source = "(" + v.SQL + "\n) AS leat_rows"
 	} else {
-		t, err := m.Lake.Table(ctx, v.Source)
+		t, err := m.Lake.Table(ctx, tables.Source(v.Source))
 		if err != nil {
 			return plan{}, err
 		}
 		p.Chunks = int(min(1+t.Rows()/m.ChunkRows, 4096))
-		p.Source = quoted(v.Source)
+		p.Source = quoted(tables.Source(v.Source))
 		if c.plan == nil { // windows read it anew, see chunkOfEvents
 			p.Source = fmt.Sprintf("%s FOR VERSION AS OF %d", p.Source, t.Snapshot())
 		}

@@ -42,7 +42,7 @@ func (f *Features) Reader(asks []Ask) *Reader {
 // Read gives the features of the entities of a batch, which has the columns of
 // the Keys of all views, as of a time for each row: at has one for all, or one
 // for each. All views are read in one round trip. A row that lacks a part of
-// its key is NotFound.
+// its key is NotFound, and so is one of feature.NoTime in windows.
 //
 // Rows and SQL have one value, the newest, whatever the time; a row from after
 // the time is there as well. Windows as of a time before what their state
@@ -55,7 +55,7 @@ func (r *Reader) Read(ctx context.Context, entities frame.Batch, at []int64, int
 	into.reset(r.asks, rows)
 	s := r.scratch.Get().(*reading)
 	defer r.scratch.Put(s)
-	if err := r.locate(s, entities); err != nil {
+	if err := r.locate(s, entities, at); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.features.config.Timeout)
@@ -92,7 +92,7 @@ func unanswered(err error, timeout time.Duration) error {
 }
 
 // locate makes the keys of all views, view by view.
-func (r *Reader) locate(s *reading, entities frame.Batch) error {
+func (r *Reader) locate(s *reading, entities frame.Batch, at []int64) error {
 	s.keys, s.place, s.bytes = s.keys[:0], s.place[:0], s.bytes[:0]
 	for i, a := range r.asks {
 		columns, err := pick(entities, a.View.keys)
@@ -100,6 +100,9 @@ func (r *Reader) locate(s *reading, entities frame.Batch) error {
 			return fault.Wrap(err, fault.KindOf(err), "feature view %q", a.View.Name())
 		}
 		for row := range int(entities.NumRows()) {
+			if a.View.plan != nil && timeOf(at, row) == noTime {
+				continue
+			}
 			from := len(s.bytes)
 			var ok bool
 			if s.bytes, ok = window.AppendKey(s.bytes, columns, row); !ok {
