@@ -263,12 +263,6 @@ func (s *session) tellDead(ctx context.Context, b *lane) {
 	})
 }
 
-// The waits between attempts of what fails because somebody is away.
-const (
-	firstWait   = 50 * time.Millisecond
-	longestWait = 5 * time.Second
-)
-
 // wait says why nothing goes on and waits before the next attempt. A failure
 // that the catalog will not get over ends the session.
 func (s *session) wait(ctx context.Context, attempt int, doing string, err error) error {
@@ -277,8 +271,7 @@ func (s *session) wait(ctx context.Context, attempt int, doing string, err error
 	}
 	s.report.retries(doing, err)
 	s.metrics.retries.Add(1, s.spec.Name, doing)
-	d := min(longestWait, firstWait<<min(max(attempt, 0), 10))
-	timer := time.NewTimer(d/2 + randomPart(d/2))
+	timer := time.NewTimer(s.deps.backoff(attempt))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

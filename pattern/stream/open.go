@@ -137,8 +137,7 @@ func (s *session) compile(ctx context.Context, st spec.StreamStep) (step, error)
 		if err != nil {
 			return step{}, err
 		}
-		columns, err := frame.ColumnsOf(f.Schema())
-		return step{function: f, columns: columns}, err
+		return step{function: f, columns: f.Schema()}, nil
 	}
 	return compileMap(st.Map, s.columns)
 }
@@ -417,11 +416,4 @@ func (s *session) measure(ctx context.Context) {
 	if w, ok := s.report.watermark(s.lateness); ok {
 		s.metrics.watermark.Set(float64(w)/1e6, s.spec.Name)
 	}
-}
-
-func randomPart(d time.Duration) time.Duration {
-	if d <= 0 {
-		return 0
-	}
-	return rand.N(d)
 }

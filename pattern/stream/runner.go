@@ -36,6 +36,10 @@ func newRunner(d Deps, m *metrics, s spec.Stream, hash string) *runner {
 	return r
 }
 
+// lasting is how long a session must have worked to be no failure of the start,
+// and how long a topic that came to its end is left alone.
+const lasting = 5 * time.Second
+
 // run works until ctx ends.
 func (r *runner) run(ctx context.Context) {
 	defer close(r.done)
@@ -46,7 +50,7 @@ func (r *runner) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if r.deps.Elapsed()-begun > longestWait {
+		if r.deps.Elapsed()-begun > lasting {
 			failures = 0
 		}
 		switch {
@@ -55,12 +59,11 @@ func (r *runner) run(ctx context.Context) {
 			continue
 		case err == nil:
 			r.report.set(Finished, "", nil)
-			r.pause(ctx, longestWait) // then there may be more
+			r.pause(ctx, lasting) // then there may be more
 		default:
 			r.report.set(Failed, "", err)
 			r.log.Warn("a stream failed and begins anew", "error", err)
-			d := min(longestWait, firstWait<<min(failures, 10))
-			r.pause(ctx, d/2+randomPart(d/2))
+			r.pause(ctx, r.deps.backoff(failures))
 			failures++
 		}
 	}

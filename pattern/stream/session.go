@@ -118,9 +118,6 @@ func (s *session) end(why error) {
 	})
 }
 
-// drain bounds how long what is under way may take at an end.
-const drain = 5 * time.Second
-
 // work runs the session to its end. nil means that the topic has come to its
 // own, or ctx.
 func (s *session) work(ctx context.Context) error {
@@ -156,7 +153,7 @@ func (s *session) work(ctx context.Context) error {
 	case <-s.ending:
 	case <-finished:
 	}
-	late := time.AfterFunc(drain, func() { cancel(context.Canceled) })
+	late := time.AfterFunc(s.deps.Drain, func() { cancel(context.Canceled) })
 	<-finished
 	late.Stop()
 	stop()
@@ -480,9 +477,22 @@ func (s *session) replay(ctx context.Context, letters []Letter) (*lane, error) {
 	return b, err
 }
 
-// assigned is called by the reader for partitions that come to it.
+// assigned is called by the reader for partitions that come to it. Where that
+// fails for good the session ends: without its place nothing can be read.
 func (s *session) assigned(ctx context.Context, names []string) (map[string]int64, error) {
-	return s.acquire(ctx, names)
+	for attempt := 0; ; attempt++ {
+		offsets, err := s.acquire(ctx, names)
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return offsets, err
+		case !fault.KindOf(err).Retryable():
+			s.end(err)
+			return nil, err
+		}
+		if err := s.wait(ctx, attempt, "claim", err); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // lost is called by the reader for partitions that go to somebody else.
@@ -505,7 +515,7 @@ func (s *session) giveBack(parts []*partition) {
 	if len(parts) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	ctx, cancel := context.WithTimeout(context.Background(), s.deps.Drain)
 	defer cancel()
 	if err := s.ledger.release(ctx, parts); err != nil {
 		s.log.Warn("partitions were not given back; others take them over after a while", "error", err)

@@ -37,9 +37,8 @@ package stream
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"time"
-
-	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/leat-ai/leat/base/clock"
 	"github.com/leat-ai/leat/base/frame"
@@ -103,7 +102,7 @@ type Decider interface {
 // It is safe for many goroutines.
 type Transform interface {
 	// Schema has the columns of the rows that Apply returns.
-	Schema() *arrow.Schema
+	Schema() []frame.Column
 	Apply(ctx context.Context, in frame.Batch) (function.Result, error)
 	Close() error
 }
@@ -144,9 +143,22 @@ type Deps struct {
 	Idle bool
 	// Lease is how long an owner may give no sign of life; 5 s when 0.
 	Lease time.Duration
+	// Drain is how long what is under way may take to its end when a stream
+	// stops; 5 s when 0.
+	Drain time.Duration
+	// Backoff is the first wait before what failed is tried again; it doubles up
+	// to 100 times itself. 50 ms when 0.
+	Backoff time.Duration
 	// Elapsed is a clock that no step of the wall clock moves; that of the
 	// machine when nil.
 	Elapsed func() time.Duration
+}
+
+// backoff is the wait after a number of failures, of which a part is drawn so
+// that many who failed together do not come back together.
+func (d Deps) backoff(failures int) time.Duration {
+	wait := min(100*d.Backoff, d.Backoff<<min(max(failures, 0), 10))
+	return wait/2 + rand.N(wait/2+1)
 }
 
 func (d Deps) withDefaults() Deps {
@@ -158,6 +170,12 @@ func (d Deps) withDefaults() Deps {
 	}
 	if d.Lease == 0 {
 		d.Lease = 5 * time.Second
+	}
+	if d.Backoff == 0 {
+		d.Backoff = 50 * time.Millisecond
+	}
+	if d.Drain == 0 {
+		d.Drain = 5 * time.Second
 	}
 	if d.Owner == "" {
 		d.Owner = "local"

@@ -27,7 +27,7 @@ import (
 )
 
 // patience bounds how long anything may take; the machine may be busy.
-const patience = 90 * time.Second
+const patience = 60 * time.Second
 
 func openCatalog(t testing.TB, path string) *catalog.DB {
 	t.Helper()
@@ -49,13 +49,19 @@ type world struct {
 	views  func(ctx context.Context, names []string) ([]spec.FeatureView, error)
 	deps   func(*stream.Deps)
 
+	tell    func() string                                // of the stream, where something does not come
+	wrote   func() error                                 // after one
 	writing func(topic string, events []bus.Event) error // before a publication; nil: nothing fails
-	reading func(topic string, events []bus.Event) ([]bus.Event, error)
+	reading func() func([]bus.Event) []bus.Event // makes what changes what a reader gives
 }
 
 func newWorld(t testing.TB, partitions int) *world {
+	return newWorldAt(t, filepath.Join(t.TempDir(), "catalog.db"), partitions)
+}
+
+func newWorldAt(t testing.TB, file string, partitions int) *world {
 	broker := membus.New(membus.Config{Partitions: partitions})
-	w := &world{t: t, broker: broker, bus: broker.Open(), db: openCatalog(t, filepath.Join(t.TempDir(), "catalog.db")), model: &model{}}
+	w := &world{t: t, broker: broker, bus: broker.Open(), db: openCatalog(t, file), model: &model{}}
 	t.Cleanup(func() { _ = w.bus.Close() })
 	return w
 }
@@ -176,6 +182,9 @@ func (w *world) events(topic string, n int) (all []bus.Event) {
 		cancel()
 		if err != nil {
 			if len(all) < n {
+				if w.tell != nil {
+					w.t.Log(w.tell())
+				}
 				w.t.Fatalf("%d events of %d came to %s: %v", len(all), n, topic, err)
 			}
 			return all
@@ -229,19 +238,21 @@ func (s source) Partitions(context.Context) ([]string, error) { return nil, nil 
 func (s source) Close() error                                 { return nil }
 func (s source) Reader(ctx context.Context, o bus.ReadOptions) (bus.Reader, error) {
 	r, err := s.w.bus.Reader(ctx, s.topic, o)
-	return &reader{r, s.w, s.topic}, err
+	if err != nil || s.w.reading == nil {
+		return r, err
+	}
+	return &reader{r, s.w.reading()}, nil
 }
 
 type reader struct {
 	bus.Reader
-	w     *world
-	topic string
+	change func([]bus.Event) []bus.Event
 }
 
 func (r *reader) Next(ctx context.Context, max int) ([]bus.Event, error) {
 	events, err := r.Reader.Next(ctx, max)
-	if err == nil && r.w.reading != nil {
-		return r.w.reading(r.topic, events)
+	if err == nil {
+		events = r.change(events)
 	}
 	return events, err
 }
@@ -258,7 +269,10 @@ func (t *target) Publish(ctx context.Context, p stream.Publication) error {
 			return err
 		}
 	}
-	return t.Write(ctx, p.Events)
+	if err := t.Write(ctx, p.Events); err != nil || t.w.wrote == nil {
+		return err
+	}
+	return t.w.wrote()
 }
 
 // model decides by the amount: more than 100 is for review. With a view it
