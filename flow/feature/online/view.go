@@ -25,6 +25,7 @@ type View struct {
 	set      *feature.Set // computes the features of a row; nil of windows
 	plan     *window.Plan // nil of rows
 	layout   layout       // of a row in the store
+	demand   *demand      // of a view that is computed on demand; nil of those that are kept
 	table    string
 }
 

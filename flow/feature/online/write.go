@@ -39,6 +39,9 @@ func (f *Features) push(ctx context.Context, v *View, batch frame.Batch, ids []s
 	if ids != nil && len(ids) != int(batch.NumRows()) {
 		return Pushed{}, fault.New(fault.Invalid, "there are %d ids of %d rows", len(ids), batch.NumRows())
 	}
+	if v.demand != nil {
+		return Pushed{}, fault.New(fault.Unsupported, "it is computed from each request, and not kept").Hint("push to the views that it reads")
+	}
 	if v.plan != nil {
 		return f.pushEvents(ctx, v, batch, ids)
 	}
