@@ -22,6 +22,7 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/flow/feature/tables"
 	"github.com/leat-ai/leat/flow/ingest"
 	"github.com/leat-ai/leat/flow/lake"
 	"github.com/leat-ai/leat/model"
@@ -36,7 +37,8 @@ import (
 type releases struct {
 	live atomic.Int64
 	slow time.Duration
-	hook func() error // called before each decision; may be nil
+	hook func() error  // called before each decision; may be nil
+	as   batch.Decider // answers in place of the fake one; may be nil
 }
 
 func (r *releases) Live(_ context.Context, endpoint string) (string, error) {
@@ -47,6 +49,9 @@ func (r *releases) Live(_ context.Context, endpoint string) (string, error) {
 }
 
 func (r *releases) Pin(_ context.Context, release string) (batch.Decider, error) {
+	if r.as != nil {
+		return r.as, nil
+	}
 	var factor float64
 	_, err := fmt.Sscan(release, &factor)
 	return decider{release, factor, r}, err
@@ -128,6 +133,7 @@ func open(ctx context.Context, dir string, fake *releases, workers int) (*home, 
 		return nil, err
 	}
 	h := &home{dir: dir, lake: l, engine: e, fake: fake, deps: batch.Deps{
+		Features: tables.New(l, nil, tables.Options{Scratch: filepath.Join(dir, "scratch")}),
 		Releases: fake, Lake: l, Ingest: &ingest.Ingester{}, Root: dir, Scratch: filepath.Join(dir, "scratch"), Workers: workers,
 	}}
 	batch.Define(e, h.deps)
