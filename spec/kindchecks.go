@@ -135,9 +135,11 @@ func (b *Batch) check(c *checker) {
 
 // The thresholds over which a signal fires when it gives none.
 const (
-	abovePSI     = 0.2
-	aboveMissing = 0.1
-	aboveNew     = 0.05
+	abovePSI       = 0.2
+	aboveMissing   = 0.1
+	aboveNew       = 0.05
+	aboveSkew      = 0.01
+	aboveFreshness = 3600
 )
 
 func (m *Monitor) check(c *checker) {
@@ -155,6 +157,10 @@ func (m *Monitor) check(c *checker) {
 			above = aboveMissing
 		case s.New != "":
 			above = aboveNew
+		case s.Skew != "":
+			above = aboveSkew
+		case s.Freshness != "":
+			above = aboveFreshness
 		}
 		s.Above = &above
 	}

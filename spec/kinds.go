@@ -539,7 +539,8 @@ type Monitor struct {
 }
 
 // Signal is one watched quantity with its threshold. Each names an input
-// column, prediction, or "*" for every input.
+// column, prediction, or "*" for every input; skew names a feature or "*" for
+// every one, freshness a view.
 type Signal struct {
 	// PSI is the population stability index against the baseline.
 	PSI string `json:"psi,omitempty" spec:"oneof"`
@@ -547,8 +548,14 @@ type Signal struct {
 	Missing string `json:"missing,omitempty" spec:"oneof"`
 	// New is the share of values in categories that training did not see.
 	New string `json:"new,omitempty" spec:"oneof"`
+	// Skew is the share of decisions that were served another value of a
+	// feature than the lake has of their entity and time.
+	Skew string `json:"skew,omitempty" spec:"oneof"`
+	// Freshness is the age of the newest event of a feature view, in seconds.
+	Freshness string `json:"freshness,omitempty" spec:"oneof,ref=FeatureView"`
 	// Above is the threshold over which the signal fires: 0.2 for psi, 0.1
-	// for missing and 0.05 for new when absent.
+	// for missing, 0.05 for new, 0.01 for skew and 3600 for freshness when
+	// absent.
 	Above *float64 `json:"above,omitempty" spec:"min=0"`
 }
 

@@ -64,10 +64,12 @@ func (l *Live) Look(m *spec.Monitor) []Reading {
 // Watcher looks at endpoints on behalf of monitors, at their pace, until ctx
 // ends. New readings go to keep.
 type Watcher struct {
-	Live  func(endpoint string) *Live // nil when nothing is served there
-	Keep  func(ctx context.Context, readings []Reading) error
-	Clock clock.Clock
-	Log   *slog.Logger
+	Live func(endpoint string) *Live // nil when nothing is served there
+	// Features looks at skew and freshness; it may be nil.
+	Features func(ctx context.Context, m *spec.Monitor) ([]Reading, error)
+	Keep     func(ctx context.Context, readings []Reading) error
+	Clock    clock.Clock
+	Log      *slog.Logger
 }
 
 // Run looks for one monitor every m.Every until ctx ends.
@@ -88,11 +90,17 @@ func (w *Watcher) Run(ctx context.Context, m *spec.Monitor) {
 
 // Look looks once and keeps what it read.
 func (w *Watcher) Look(ctx context.Context, m *spec.Monitor) ([]Reading, error) {
-	live := w.Live(m.Watch)
-	if live == nil {
-		return nil, nil
+	var readings []Reading
+	if live := w.Live(m.Watch); live != nil {
+		readings = live.Look(m)
 	}
-	readings := live.Look(m)
+	if w.Features != nil {
+		more, err := w.Features(ctx, m)
+		if err != nil {
+			w.Log.Warn("features were not looked at", "monitor", m.Name, "error", err)
+		}
+		readings = append(readings, more...)
+	}
 	if len(readings) == 0 {
 		return nil, nil
 	}

@@ -7,6 +7,10 @@
 // says which fire. Signals keeps readings in the catalog. Live is the Watch
 // of an endpoint's latest decisions; a batch tallies its own chunks and looks
 // at ten windows in the order of its rows, so that a drift within it shows.
+//
+// Features looks at what a release was given to decide with: skew compares
+// features of the decision log with what the lake has of the same entities and
+// times, freshness tells how old the newest event of a view is.
 package monitor
 
 import (
@@ -30,8 +34,8 @@ const MinRows = 200
 // Reading is one measurement of a signal over a window of decisions.
 type Reading struct {
 	Monitor   string    `json:"monitor"`
-	Signal    string    `json:"signal"` // psi, missing or new
-	Column    string    `json:"column"` // input, or prediction
+	Signal    string    `json:"signal"` // psi, missing, new, skew or freshness
+	Column    string    `json:"column"` // input, prediction, feature or feature view
 	Value     float64   `json:"value"`
 	Threshold float64   `json:"threshold"`
 	Fired     bool      `json:"fired"`            // the value is over the threshold
@@ -66,6 +70,9 @@ func Look(m *spec.Monitor, p *profile.Profile, w Window) []Reading {
 	}
 	var readings []Reading
 	for _, s := range signalsOf(m) {
+		if s.kind == skew || s.kind == freshness { // not of the rows: see Features
+			continue
+		}
 		for i := range p.Columns {
 			if !s.covers(p.Columns[i].Name) {
 				continue
@@ -89,12 +96,14 @@ type signal struct {
 }
 
 const (
-	psi     = "psi"
-	missing = "missing"
-	unseen  = "new"
+	psi       = "psi"
+	missing   = "missing"
+	unseen    = "new"
+	skew      = "skew"
+	freshness = "freshness"
 )
 
-var usual = map[string]float64{psi: 0.2, missing: 0.1, unseen: 0.05}
+var usual = map[string]float64{psi: 0.2, missing: 0.1, unseen: 0.05, skew: 0.01, freshness: 3600}
 
 func signalsOf(m *spec.Monitor) []signal {
 	if len(m.Signals) == 0 {
@@ -110,6 +119,10 @@ func signalsOf(m *spec.Monitor) []signal {
 			signals[i] = signal{kind: psi, column: s.PSI}
 		case s.Missing != "":
 			signals[i] = signal{kind: missing, column: s.Missing}
+		case s.Skew != "":
+			signals[i] = signal{kind: skew, column: s.Skew}
+		case s.Freshness != "":
+			signals[i] = signal{kind: freshness, column: s.Freshness}
 		default:
 			signals[i] = signal{kind: unseen, column: s.New}
 		}
