@@ -33,11 +33,10 @@ import (
 	"github.com/leat-ai/leat/surface/server"
 )
 
-// View is what the protocol has to know of a feature view.
+// View is what the protocol has to know of a feature view. It is not changed;
+// a view that changes is another View.
 type View struct {
 	Name string
-	// Version changes when the view does.
-	Version string
 	// Keys are the columns that a reader gives: the entity, and of a view that
 	// is computed on demand what it reads of the request.
 	Keys []frame.Column
@@ -52,18 +51,18 @@ type View struct {
 
 // Wanted is some features of a view.
 type Wanted struct {
-	View     View
+	View     *View
 	Features []string
 }
 
 // Names finds what requests name. It answers with NotFound faults.
 type Names interface {
 	// View is a feature view.
-	View(ctx context.Context, name string) (View, error)
+	View(ctx context.Context, name string) (*View, error)
 	// Service is what a feature service has.
 	Service(ctx context.Context, name string) ([]Wanted, error)
 	// Source is the views that are written by pushing to a source.
-	Source(ctx context.Context, name string) ([]View, error)
+	Source(ctx context.Context, name string) ([]*View, error)
 }
 
 // Found is some features of one view for each of the rows asked for.
@@ -89,9 +88,9 @@ type Reader interface {
 
 // Store reads and writes.
 type Store interface {
-	Reader(wanted []Wanted) (Reader, error)
+	Reader(ctx context.Context, wanted []Wanted) (Reader, error)
 	// Write writes rows with the columns of v.Rows. Doing it again does no harm.
-	Write(ctx context.Context, v View, rows frame.Batch, to Target) error
+	Write(ctx context.Context, v *View, rows frame.Batch, to Target) error
 	// Materialise brings what the lake has of views up to a time online. It
 	// waits for the end where the order says so, and is a Conflict where a view
 	// is being materialised already.

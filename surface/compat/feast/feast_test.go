@@ -38,7 +38,7 @@ type row struct {
 	values map[string]arrow.Array // of one value each
 }
 
-var act = feast.View{
+var act = &feast.View{
 	Name: "act", Keys: []frame.Column{{Name: "customer_id", Type: frame.String}},
 	Features: []frame.Column{{Name: "spend", Type: frame.Double}, {Name: "n", Type: frame.Int}, {Name: "country", Type: frame.String}, {Name: "vip", Type: frame.Bool}},
 	Rows: []frame.Column{{Name: "customer_id", Type: frame.String}, {Name: "at", Type: frame.Timestamp},
@@ -46,21 +46,21 @@ var act = feast.View{
 	Timestamp: "at",
 }
 
-var other = feast.View{
+var other = &feast.View{
 	Name: "other", Keys: act.Keys, Features: []frame.Column{{Name: "spend", Type: frame.Double}, {Name: "since", Type: frame.Timestamp}},
 	Rows:      []frame.Column{{Name: "customer_id", Type: frame.String}, {Name: "at", Type: frame.Timestamp}, {Name: "spend", Type: frame.Double}, {Name: "since", Type: frame.Timestamp}},
 	Timestamp: "at",
 }
 
-var computed = feast.View{Name: "computed", Keys: act.Keys, Features: []frame.Column{{Name: "double_spend", Type: frame.Double}}}
+var computed = &feast.View{Name: "computed", Keys: act.Keys, Features: []frame.Column{{Name: "double_spend", Type: frame.Double}}}
 
-func (s *small) View(_ context.Context, name string) (feast.View, error) {
-	for _, v := range []feast.View{act, other, computed} {
+func (s *small) View(_ context.Context, name string) (*feast.View, error) {
+	for _, v := range []*feast.View{act, other, computed} {
 		if v.Name == name {
 			return v, nil
 		}
 	}
-	return feast.View{}, fault.New(fault.NotFound, "there is no feature view %q", name)
+	return nil, fault.New(fault.NotFound, "there is no feature view %q", name)
 }
 
 func (s *small) Service(_ context.Context, name string) ([]feast.Wanted, error) {
@@ -70,14 +70,14 @@ func (s *small) Service(_ context.Context, name string) ([]feast.Wanted, error) 
 	return []feast.Wanted{{View: act, Features: []string{"spend", "n", "country", "vip"}}, {View: other, Features: []string{"since"}}}, nil
 }
 
-func (s *small) Source(_ context.Context, name string) ([]feast.View, error) {
+func (s *small) Source(_ context.Context, name string) ([]*feast.View, error) {
 	if name != "activity" {
 		return nil, fault.New(fault.NotFound, "there is no source %q", name)
 	}
-	return []feast.View{act}, nil
+	return []*feast.View{act}, nil
 }
 
-func (s *small) Reader(wanted []feast.Wanted) (feast.Reader, error) { return reader{s, wanted}, nil }
+func (s *small) Reader(_ context.Context, wanted []feast.Wanted) (feast.Reader, error) { return reader{s, wanted}, nil }
 
 type reader struct {
 	*small
@@ -142,7 +142,7 @@ func cellOf(a arrow.Array) online.Cell {
 	return c
 }
 
-func (s *small) Write(_ context.Context, v feast.View, rows frame.Batch, to feast.Target) error {
+func (s *small) Write(_ context.Context, v *feast.View, rows frame.Batch, to feast.Target) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.to = to

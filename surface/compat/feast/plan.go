@@ -42,7 +42,7 @@ func (f *surface) plan(ctx context.Context, q *question) (*plan, error) {
 		if err != nil {
 			return nil, named(err, fault.NotFound, noService)
 		}
-		return f.newPlan(wanted, q.Full)
+		return f.newPlan(ctx, wanted, q.Full)
 	}
 	f.plans.mu.RLock()
 	p := f.plans.known[string(q.Features)]
@@ -60,7 +60,7 @@ func (f *surface) plan(ctx context.Context, q *question) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p, err = f.newPlan(wanted, q.Full); err != nil || q.Full || len(q.Features) > maxPlan {
+	if p, err = f.newPlan(ctx, wanted, q.Full); err != nil || q.Full || len(q.Features) > maxPlan {
 		return p, err
 	}
 	f.plans.mu.Lock()
@@ -76,7 +76,7 @@ func (f *surface) plan(ctx context.Context, q *question) (*plan, error) {
 func (f *surface) holds(ctx context.Context, p *plan) bool {
 	for i := range p.wanted {
 		v, err := f.Names.View(ctx, p.wanted[i].View.Name)
-		if err != nil || v.Version != p.wanted[i].View.Version {
+		if err != nil || v != p.wanted[i].View {
 			return false
 		}
 	}
@@ -115,12 +115,12 @@ func (f *surface) wanted(ctx context.Context, references []string) ([]Wanted, er
 	return wanted, nil
 }
 
-func (f *surface) newPlan(wanted []Wanted, full bool) (p *plan, err error) {
+func (f *surface) newPlan(ctx context.Context, wanted []Wanted, full bool) (p *plan, err error) {
 	p = &plan{wanted: wanted}
 	if err := p.name(full); err != nil {
 		return nil, err
 	}
-	p.reader, err = f.Store.Reader(wanted)
+	p.reader, err = f.Store.Reader(ctx, wanted)
 	return p, err
 }
 

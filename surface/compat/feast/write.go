@@ -33,7 +33,7 @@ func (f *surface) write(w http.ResponseWriter, r *http.Request, p identity.Princ
 	if err != nil {
 		return named(err, fault.NotFound, noView)
 	}
-	if err := f.store(r, p, []View{v}, &m.Rows, Target{Online: true}); err != nil {
+	if err := f.store(r, p, []*View{v}, &m.Rows, Target{Online: true}); err != nil {
 		return err
 	}
 	reply(w, http.StatusOK, []byte("null"))
@@ -76,7 +76,7 @@ func (f *surface) push(w http.ResponseWriter, r *http.Request, p identity.Princi
 // store writes rows of a table for each of some views. All are read before the
 // first is written; Store.Write is repeatable, so that what failed half way may
 // be sent again.
-func (f *surface) store(r *http.Request, p identity.Principal, views []View, rows *table, to Target) error {
+func (f *surface) store(r *http.Request, p identity.Principal, views []*View, rows *table, to Target) error {
 	for _, v := range views {
 		if err := permit(p, "run", v.Name); err != nil {
 			return err
