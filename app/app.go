@@ -34,6 +34,7 @@ import (
 	"github.com/leat-ai/leat/flow/monitor"
 	"github.com/leat-ai/leat/flow/registry"
 	"github.com/leat-ai/leat/flow/registry/webhook"
+	"github.com/leat-ai/leat/flow/retrain/trigger"
 	"github.com/leat-ai/leat/flow/track"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/model"
@@ -82,6 +83,9 @@ type Config struct {
 	OTLP         string
 	Log          *slog.Logger
 	Retain       time.Duration // how long old snapshots of tables stay; 7 days when 0
+	// WatchFiles is how often sources are looked at for files that landed,
+	// where a trigger waits for them; 5 seconds when 0.
+	WatchFiles time.Duration
 	// ModelMemory is how many bytes models may have in memory; 512 MiB when 0.
 	ModelMemory int64
 }
@@ -137,6 +141,7 @@ type App struct {
 	formats   []model.Format
 	registry  *registry.Registry
 	webhooks  *webhook.Hooks
+	events    *trigger.Triggers
 	track     *track.Track
 	releases  *deploy.Releases
 	resources *resources.Resources

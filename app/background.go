@@ -45,6 +45,7 @@ func (a *App) openBackground(ctx context.Context) (func(context.Context) error, 
 			a.log.Error("webhooks are not told any more", "error", err)
 		}
 	})
+	a.runEvents()
 	a.loops.Go(a.settleDown)
 	a.every(compactRecords, a.compactInQuiet)
 	a.every(maintainLake, a.maintain)

@@ -111,6 +111,7 @@ var access = mlflowAccess(map[string]string{
 	"GET /v1/decisions":      "read",
 	"GET /v1/decisions/{id}": "read",
 	"GET /v1/signals":        "read",
+	"GET /v1/events":         "read",
 
 	"GET /v1/keys":         "admin",
 	"POST /v1/keys":        "admin",

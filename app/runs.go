@@ -2,13 +2,11 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"time"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/flow/ingest"
-	"github.com/leat-ai/leat/flow/monitor"
 	"github.com/leat-ai/leat/flow/retrain"
 	"github.com/leat-ai/leat/pattern/batch"
 	"github.com/leat-ai/leat/spec"
@@ -21,7 +19,7 @@ const kindIngest = "ingest"
 // openRuns defines every kind of run and lets the engine go on with what a
 // former process left.
 func (a *App) openRuns(ctx context.Context) (func(context.Context) error, error) {
-	e, err := work.Open(ctx, work.Config{URL: a.config.Work, Executor: a.config.Executor, Logger: a.log, Clock: a.clock,
+	e, err := work.Open(ctx, work.Config{URL: a.config.Work, Executor: a.config.Executor, Logger: a.log, Clock: a.clock, Ended: a.runEnded,
 		Span: func(ctx context.Context, name string) (context.Context, func(error)) { return a.tel.Span(ctx, name) }})
 	if err != nil {
 		return nil, err
@@ -33,7 +31,7 @@ func (a *App) openRuns(ctx context.Context) (func(context.Context) error, error)
 		Features: a.features, Watch: batchWatch{a}, Clock: a.clock, Root: a.ingester.Root, Scratch: filepath.Join(a.scratch(), "batch"),
 	})
 	retrain.Define(e, retrain.Deps{
-		Lake: a.lake, Features: a.features, Ingests: a.ingester, Batches: batchRuns{e}, Registry: a.registry,
+		Lake: a.lake, Features: a.features, Ingests: ingests{a}, Batches: batchRuns{e}, Registry: a.registry,
 		Releases: a.releases, Blobs: a.blobs, Trainer: a.trainer, Trained: a.trained, Deployed: a.serve,
 		Version: Version, Code: revision(ctx, a.ingester.Root),
 	})
@@ -46,7 +44,7 @@ func (a *App) openRuns(ctx context.Context) (func(context.Context) error, error)
 func (a *App) defineIngest() {
 	work.Define(a.runs, kindIngest, func(_ context.Context, r *work.Run, src spec.Source) (ingest.Result, error) {
 		return work.Step(r, "ingest "+src.Name, work.StepOptions{}, func(ctx context.Context, pr *work.Progress) (ingest.Result, error) {
-			return a.ingester.Run(ctx, src, r.ID(), retrain.IngestProgress(pr))
+			return ingests{a}.Run(ctx, src, r.ID(), retrain.IngestProgress(pr))
 		})
 	}, work.OnePerName())
 }
@@ -79,15 +77,6 @@ func (a *App) start(ctx context.Context, kind spec.Kind, name string, opts ...wo
 		return "", fault.New(fault.Invalid, "a %s is not something to run", kind)
 	}
 	return "", fault.New(fault.NotFound, "no %s is called %q", kind, name).Hint("is the project applied? `leat apply`")
-}
-
-// startOnSignal starts a pipeline because a monitor fired. Readings of one
-// look have one time, so they start it once.
-func (a *App) startOnSignal(ctx context.Context, pipeline string, r monitor.Reading) {
-	id := fmt.Sprintf("%s-on-%s-%d", pipeline, r.Monitor, r.End.UnixMicro())
-	if _, err := a.start(ctx, spec.KindPipeline, pipeline, work.ID(id), work.By("monitor/"+r.Monitor)); err != nil {
-		a.log.Error("a signal could not start a pipeline", "pipeline", pipeline, "error", err)
-	}
 }
 
 // batchRuns lets a pipeline score a batch as a run of its own.

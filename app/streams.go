@@ -26,7 +26,7 @@ func (a *App) openStreams(context.Context) (func(context.Context) error, error) 
 	a.streams = stream.New(stream.Deps{
 		DB: a.catalog, Topics: streamTopics{a}, Decider: a.router, Codec: a.streamCodec, Function: a.streamFunction,
 		Views: a.streamViews, Answered: decide.NewLedger(a.catalog, a.clock, 0), Clock: a.clock, Log: a.log, Telemetry: a.tel,
-		Owner: a.config.Executor, Shared: isPostgres(a.config.Catalog), Idle: a.config.Silent,
+		Happened: a.happened, Owner: a.config.Executor, Shared: isPostgres(a.config.Catalog), Idle: a.config.Silent,
 	})
 	return a.streams.Close, nil
 }

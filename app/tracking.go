@@ -43,8 +43,9 @@ func (a *App) openWebhooks() error {
 	a.webhooks = webhook.New(webhook.Config{
 		DB: a.catalog, Policy: policy, Clock: a.clock, Log: a.log,
 		Deliveries: a.tel.Counter("leat_webhook_deliveries_total", "Attempts to tell webhooks of changes, by what became of them.", "outcome"),
+		Trigger:    a.triggerWebhook,
 	})
-	a.registry.Announce(a.webhooks)
+	a.openEvents()
 	return nil
 }
 

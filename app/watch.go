@@ -3,9 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"sync"
-	"time"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/telemetry"
@@ -161,25 +159,6 @@ func (w *watch) keep(ctx context.Context, readings []monitor.Reading) error {
 		w.values.Set(r.Value, r.Monitor, r.Name())
 	}
 	return w.app.signals.Keep(ctx, readings)
-}
-
-// fired is called with each reading that is over its threshold: it is counted,
-// logged, and starts the pipelines that wait for it.
-func (a *App) fired(r monitor.Reading) {
-	a.watch.fired.Add(1, r.Monitor, r.Name())
-	a.log.Warn("a signal fired", "monitor", r.Monitor, "signal", r.Name(), "value", r.Value, "threshold", r.Threshold, "rows", r.Rows, "window", r.Window)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	list, err := a.resources.List(ctx, a.config.Env)
-	if err != nil {
-		a.log.Error("a signal started nothing", "monitor", r.Monitor, "error", err)
-		return
-	}
-	for _, p := range spec.All[*spec.Pipeline](list) {
-		if slices.Contains(p.On.Signal, r.Monitor) {
-			a.startOnSignal(ctx, p.Name, r)
-		}
-	}
 }
 
 // batchWatch is the watch as batch runs see it.

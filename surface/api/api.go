@@ -82,6 +82,7 @@ type Services struct {
 	Decisions Decisions
 	Signals   *monitor.Signals
 	Streams   Streams
+	Events    Events
 	Keys      *identity.Keys
 	Checks    func(ctx context.Context) []Check
 }
@@ -131,6 +132,7 @@ func New(s *server.Server, services Services) *API {
 	a.endpoints()
 	a.data()
 	a.streams()
+	a.events()
 	a.keys()
 	a.health(s)
 	return a

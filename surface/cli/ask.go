@@ -21,7 +21,7 @@ import (
 
 func (c *commands) addAsk(root *cobra.Command) {
 	root.AddCommand(c.scoreCommand(), c.modelCommand(), c.modelsCommand(), c.releasesCommand(), c.decisionsCommand(), c.sqlCommand(),
-		c.signalsCommand(), c.keysCommand(), c.doctorCommand(), c.versionCommand())
+		c.signalsCommand(), c.eventsCommand(), c.keysCommand(), c.doctorCommand(), c.versionCommand())
 }
 
 func (c *commands) scoreCommand() *cobra.Command {

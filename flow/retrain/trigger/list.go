@@ -3,6 +3,7 @@ package trigger
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"slices"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -84,4 +85,10 @@ func starts(ctx context.Context, tx catalog.Tx, event string) ([]Start, error) {
 		s.Kind = spec.Kind(kind)
 		return s, err
 	}, `SELECT name, kind, target, run, state, reason FROM trigger_starts WHERE event = ? ORDER BY name`, event)
+}
+
+// Data are the fields of an event as a JSON object.
+func (e Event) Data() (json.RawMessage, error) {
+	text, err := fieldsText(e.Fields)
+	return json.RawMessage(text), err
 }
