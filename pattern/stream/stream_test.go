@@ -52,7 +52,7 @@ type world struct {
 	tell    func() string                                // of the stream, where something does not come
 	wrote   func() error                                 // after one
 	writing func(topic string, events []bus.Event) error // before a publication; nil: nothing fails
-	reading func() func([]bus.Event) []bus.Event // makes what changes what a reader gives
+	reading func() func([]bus.Event) []bus.Event         // makes what changes what a reader gives
 }
 
 func newWorld(t testing.TB, partitions int) *world {
