@@ -2,6 +2,7 @@ package spec
 
 import (
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -73,9 +74,23 @@ func (a *Aggregate) Expand(name string) []Output {
 	}
 	all := make([]Output, len(a.Window))
 	for i, w := range a.Window {
-		all[i] = Output{name + "_" + w.String(), w.Std()}
+		all[i] = Output{name + "_" + suffix(w.Std()), w.Std()}
 	}
 	return all
+}
+
+// suffix names a window by a whole number of the largest unit that there is:
+// 90m, 24h, 7d. A single day is 24h, as most people call it.
+func suffix(w time.Duration) string {
+	for _, u := range [...]struct {
+		name string
+		size time.Duration
+	}{{"d", day}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}} {
+		if w%u.size == 0 && (w != day || u.size < day) {
+			return strconv.FormatInt(int64(w/u.size), 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(w/time.Microsecond), 10) + "us"
 }
 
 // Names lists the names that a feature is seen by.

@@ -148,7 +148,8 @@ type Aggregate struct {
 	// Where says which events count.
 	Where string `json:"where,omitempty" spec:"expr"`
 	// Window is how far back the events reach. Several windows are several
-	// features: spend over [1h, 24h] is spend_1h and spend_24h.
+	// features: spend over [1h, 24h] is spend_1h and spend_24h, each named by
+	// the largest unit it is a whole number of, but a day by 24h.
 	Window Durations `json:"window,omitempty"`
 	// Slide moves the old edge of the window in steps, which bounds what is
 	// kept: whole steps are summed up. The window is then longer by up to a

@@ -179,3 +179,34 @@ func TestTags(t *testing.T) {
 		t.Errorf("only %d types were seen", len(seen))
 	}
 }
+
+// TestTextFeaturesStayTheSame pins the canonical form of views that have no
+// windows: releases and plans of before windows are named by it.
+func TestTextFeaturesStayTheSame(t *testing.T) {
+	r, err := Of(&FeatureView{Name: "customer", Entity: Names{"id"}, Source: "customers", Timestamp: "at", Columns: Names{"city"},
+		Features: Features{{Name: "spend", Expr: "paid / months"}, {Name: "adult", Expr: "age >= 18"}}, Owner: "us", Tags: Names{"crm"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"name":"customer","entity":["id"],"source":"customers","timestamp":"at","columns":["city"],` +
+		`"features":{"spend":"paid / months","adult":"age >= 18"},"owner":"us","tags":["crm"]}`
+	if got := string(canonical(r.Spec)); got != want {
+		t.Errorf("%s\nis not\n%s", got, want)
+	}
+}
+
+// TestAggregatesExpand shows what features several windows are.
+func TestAggregatesExpand(t *testing.T) {
+	a := Aggregate{Avg: "amount", Window: Durations{Duration(time.Hour), Duration(24 * time.Hour), Duration(90 * time.Minute), Duration(168 * time.Hour), Duration(1500)}}
+	f := FeatureDef{Name: "spend", Aggregate: &a}
+	if got := strings.Join(f.Names(), " "); got != "spend_1h spend_24h spend_90m spend_7d spend_1us" {
+		t.Error(got)
+	}
+	a.Window = a.Window[:1]
+	if got := strings.Join(f.Names(), " "); got != "spend" {
+		t.Error(got)
+	}
+	if op, of := a.Op(); op != OpAvg || of != "amount" {
+		t.Error(op, of)
+	}
+}

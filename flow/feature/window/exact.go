@@ -196,11 +196,11 @@ func (e *exact) take(x float64) {
 func scaled(x float64) *big.Int {
 	frac, exp := math.Frexp(x)
 	z := big.NewInt(int64(frac * (1 << 53)))
-	if shift := exp - 53 + wideScale; shift >= 0 {
+	shift := exp - 53 + wideScale
+	if shift >= 0 {
 		return z.Lsh(z, uint(shift))
-	} else {
-		return z.Rsh(z, uint(-shift)) // exact: the bits behind are zeros
 	}
+	return z.Rsh(z, uint(-shift)) // exact: the bits behind are zeros
 }
 
 // addSquare adds the square of x, or takes it away where sign is -1.
@@ -244,9 +244,6 @@ func (e *exact) merge(o *exact, sign float64) {
 	m.neg += int64(sign) * o.more.neg
 	e.settle()
 }
-
-// reset makes the sum zero.
-func (e *exact) reset() { *e = exact{} }
 
 // value rounds the sum once, to the nearest double, ties to even. It is NaN
 // where infinities of both signs are in it.

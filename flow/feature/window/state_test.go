@@ -359,7 +359,7 @@ func TestCompileMistakes(t *testing.T) {
 func TestTypes(t *testing.T) {
 	v := spec.FeatureView{Name: "v", Entity: spec.Names{"id", "day"}, Source: "s", Timestamp: "day", Features: spec.Features{
 		{Name: "n", Aggregate: &spec.Aggregate{Count: spec.Every, Window: spec.Durations{spec.Duration(24e9 * 3600), spec.Duration(48e9 * 3600)}}},
-		{Name: "twice", Expr: "n_1d * 2"},
+		{Name: "twice", Expr: "n_24h * 2"},
 		{Name: "latest", Aggregate: &spec.Aggregate{Last: "day"}},
 		{Name: "flags", Aggregate: &spec.Aggregate{Sum: "flag"}},
 	}}
@@ -367,7 +367,7 @@ func TestTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(p.Keys(), p.Reads(), p.Outputs()); got != "[{id int} {day date}] [{id int} {day date} {day date} {flag bool}] [{n_1d int} {n_2d int} {twice int} {latest date} {flags int}]" {
+	if got := fmt.Sprint(p.Keys(), p.Reads(), p.Outputs()); got != "[{id int} {day date}] [{id int} {day date} {day date} {flag bool}] [{n_24h int} {n_2d int} {twice int} {latest date} {flags int}]" {
 		t.Error(got)
 	}
 	if _, ok := p.Horizon(); ok {
@@ -384,7 +384,7 @@ func TestTypes(t *testing.T) {
 	if added, err := s.Add(batch, nil); err != nil || added.Events != 1 || added.Nobody != 1 {
 		t.Fatal(added, err)
 	}
-	columns, err := s.Values([]arrow.Array{batch.Column(2).(arrow.Array), batch.Column(0)}, []int64{0, 0})
+	columns, err := s.Values([]arrow.Array{batch.Column(2), batch.Column(0)}, []int64{0, 0})
 	if err != nil {
 		t.Fatal(err)
 	}

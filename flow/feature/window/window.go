@@ -36,10 +36,6 @@
 // and Sweep are for one goroutine each, a Plan is immutable and for many.
 package window
 
-import (
-	"github.com/leat-ai/leat/base/frame"
-)
-
 // Bounds limit what a State or a Sweep holds. A zero field is that of
 // DefaultBounds.
 type Bounds struct {
@@ -86,6 +82,3 @@ type Size struct {
 	Events int   // single events
 	Bytes  int64 // about
 }
-
-// Columns of events, as batches have them.
-type columns = []frame.Column
