@@ -20,6 +20,7 @@ protoc_go=v1.36.12
 protoc_grpc=v1.6.2
 golangci=v2.15.0
 onnxruntime=1.24.3
+nats=v2.15.2
 
 say() { printf '%s\n' "tools: $*"; }
 fail() { printf '%s\n' "tools: $*" >&2; exit 1; }
@@ -65,6 +66,7 @@ system_packages() { # system_packages test|bench
     [ -e /usr/lib/x86_64-linux-gnu/libgomp.so.1 ] || [ -e /usr/lib/aarch64-linux-gnu/libgomp.so.1 ] || missing="$missing libgomp1"
     if [ "$1" = test ]; then
         ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
+        command -v mvn >/dev/null || missing="$missing maven default-jre-headless"
         command -v chromium >/dev/null || missing="$missing chromium"
         command -v node >/dev/null || missing="$missing nodejs"
         command -v npm >/dev/null || missing="$missing npm"
@@ -79,6 +81,24 @@ go_tool() { # go_tool NAME PACKAGE VERSION WHAT
     # Outside the module, so that its go.mod says nothing about the tool.
     (cd / && GOBIN="$tools/bin" GOFLAGS= go install "$2@$3")
     mark_done "$1" "$3"
+}
+
+nats_server() { go_tool nats-server github.com/nats-io/nats-server/v2 "$nats" "a NATS server"; }
+
+# A Kafka broker is a folder of Java archives, which Maven fetches by the POM
+# in kafka/; they are held against the checksums beside it.
+kafka_server() {
+    stamp=$(cat "$here/kafka/pom.xml" "$here/kafka/SHA256SUMS" | cksum)
+    done_already kafka "$stamp" && [ -d "$tools/kafka" ] && return
+    say "installing a Kafka broker (a download of 43 MB)"
+    rm -rf "$tools/kafka"
+    mvn --quiet --batch-mode --file "$here/kafka/pom.xml" dependency:copy-dependencies "-DoutputDirectory=$tools/kafka" >"$tools/maven.log" 2>&1 || {
+        tail -n 20 "$tools/maven.log" >&2
+        fail "Maven could not fetch the Kafka broker"
+    }
+    (cd "$tools/kafka" && sha256sum --check --quiet "$here/kafka/SHA256SUMS") || fail "the Kafka broker is not the one that was tried"
+    [ "$(find "$tools/kafka" -name '*.jar' | wc -l)" = "$(wc -l <"$here/kafka/SHA256SUMS")" ] || fail "the Kafka broker brings files that were not tried"
+    mark_done kafka "$stamp"
 }
 
 s3_server() { go_tool versitygw github.com/versity/versitygw/cmd/versitygw "$versitygw" "an S3 server (about a minute)"; }
@@ -159,6 +179,8 @@ case "${1:-}" in
 test)
     system_packages test
     s3_server
+    nats_server
+    kafka_server
     protocol_generators
     node_packages
     onnx_runtime
