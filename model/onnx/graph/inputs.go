@@ -102,7 +102,8 @@ func sameColumns(fields, own []model.Field) bool {
 }
 
 // exported returns the signature that a file of Leat's own carries, nil for
-// others.
+// others, and for a text that says columns of no known type: anybody can write
+// one.
 func exported(p *proto.Model) *model.Signature {
 	text := p.Meta("leat.signature")
 	if text == "" {
@@ -111,6 +112,11 @@ func exported(p *proto.Model) *model.Signature {
 	var s model.Signature
 	if json.Unmarshal([]byte(text), &s) != nil {
 		return nil
+	}
+	for _, f := range slices.Concat(s.Inputs, s.Outputs) {
+		if !slices.Contains(frame.Types(), f.Type) {
+			return nil
+		}
 	}
 	return &s
 }
