@@ -28,6 +28,7 @@ import (
 	"github.com/leat-ai/leat/decide/record"
 	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/flow/deploy/resources"
+	"github.com/leat-ai/leat/flow/feature/online"
 	"github.com/leat-ai/leat/flow/feature/tables"
 	"github.com/leat-ai/leat/flow/ingest"
 	"github.com/leat-ai/leat/flow/lake"
@@ -60,6 +61,7 @@ type Config struct {
 	Catalog string // URL of the catalog; a SQLite file in Home when empty
 	Blobs   string // URL of the bucket for artifacts; a folder in Home when empty
 	Lake    string // URL of where the tables' files are; a folder in Home when empty
+	Online  string // URL of the store of online features; a folder in Home when empty
 	// Bus are the brokers of events: embedded, nats://host…, kafka://host…, at
 	// most one of each sort; see backends.BusConfig.
 	Bus []string
@@ -106,6 +108,7 @@ func (c Config) withDefaults() Config {
 	or(&c.Catalog, filepath.Join(c.Home, "catalog.db"))
 	or(&c.Blobs, filepath.Join(c.Home, "blobs"))
 	or(&c.Lake, filepath.Join(c.Home, "lake"))
+	or(&c.Online, filepath.Join(c.Home, "online"))
 	if isPostgres(c.Work) { // a database that others may share
 		or(&c.Executor, executor(c.Home))
 	}
@@ -146,18 +149,23 @@ type App struct {
 	releases  *deploy.Releases
 	resources *resources.Resources
 	features  *tables.Store
-	router    *decide.Router
-	serving   *serving
-	ingester  *ingest.Ingester
-	signals   *monitor.Signals
-	watch     *watch
-	keys      *identity.Keys
-	runs      *work.Engine
-	streams   *stream.Streams
-	server    *server.Server
-	inference oip.Services
-	grpc      *server.GRPC // nil when it does not listen
-	client    *client.Client
+	// online is the features by entity, views those in force.
+	online      *online.Features
+	onlineDeps  online.Deps
+	onlineStore *lateStore
+	views       *online.Registry
+	router      *decide.Router
+	serving     *serving
+	ingester    *ingest.Ingester
+	signals     *monitor.Signals
+	watch       *watch
+	keys        *identity.Keys
+	runs        *work.Engine
+	streams     *stream.Streams
+	server      *server.Server
+	inference   oip.Services
+	grpc        *server.GRPC // nil when it does not listen
+	client      *client.Client
 
 	meter        meter
 	converging   sync.Mutex
@@ -189,6 +197,7 @@ func (a *App) parts() []part {
 		{"sql", a.openSQL},
 		{"bus", a.openBus},
 		{"records", a.openRecords},
+		{"online", a.openOnline},
 		{"models", a.openModels},
 		{"tracking", a.openTracking},
 		{"decisions", a.openDecisions},
@@ -248,7 +257,7 @@ func (a *App) Done() <-chan struct{} { return a.server.Done() }
 // StartFor is how the command line starts an App.
 func StartFor(ctx context.Context, o cli.ServeOptions) (cli.Running, error) {
 	c := Config{
-		Project: o.Project, Home: o.Home, Env: o.Env, Catalog: o.Catalog, Blobs: o.Blobs, Lake: o.Lake, Bus: o.Bus, Egress: o.Egress,
+		Project: o.Project, Home: o.Home, Env: o.Env, Catalog: o.Catalog, Blobs: o.Blobs, Lake: o.Lake, Online: o.Online, Bus: o.Bus, Egress: o.Egress,
 		OTLP: o.OTLP, Silent: o.Listen == "", Retain: o.Retain, ModelMemory: int64(o.ModelMemory), AllowProcess: o.AllowProcess,
 		GRPC: o.GRPC, GRPCOptional: o.GRPCOptional,
 		Server: server.Config{Listen: o.Listen, Auth: server.Auth(o.Auth), CertFile: o.CertFile, KeyFile: o.KeyFile},

@@ -10,7 +10,7 @@ import (
 	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/flow/deploy/resources"
 	"github.com/leat-ai/leat/flow/feature"
-	"github.com/leat-ai/leat/flow/feature/tables"
+	"github.com/leat-ai/leat/flow/feature/online"
 	"github.com/leat-ai/leat/flow/monitor"
 	"github.com/leat-ai/leat/flow/registry"
 	"github.com/leat-ai/leat/guard/identity"
@@ -47,7 +47,7 @@ func (a *App) openModels(context.Context) (func(context.Context) error, error) {
 	a.registry.Memory(a.config.ModelMemory)
 	a.releases = deploy.New(a.catalog, a.clock)
 	a.resources = resources.New(a.catalog, a.clock)
-	a.features = tables.New(a.lake, a.sql, tables.Options{Scratch: a.scratch()})
+	a.features = a.newTables()
 	a.signals = monitor.NewSignals(a.catalog, a.fired)
 	a.watch = newWatch(a)
 	if err := a.openWebhooks(); err != nil {
@@ -64,7 +64,7 @@ const maxAwake = 32
 // One that cannot be compiled is logged and left out: the others serve.
 func (a *App) openDecisions(ctx context.Context) (func(context.Context) error, error) {
 	a.router = decide.NewRouter(a.releases, decide.Deps{
-		Models: a.registry, Features: featureCompiler{a.features}, Recorder: a.records,
+		Models: a.registry, Features: featureCompiler{a}, Recorder: a.records,
 		Observer: a.watch, Clock: a.clock, Log: a.log,
 	})
 	a.serving = newServing(a.router)
@@ -113,19 +113,11 @@ func (a *App) place(ctx context.Context, endpoint string) error {
 	return a.watch.follow(ctx, endpoint)
 }
 
-// featureCompiler is the feature stage as the decision path sees it.
-type featureCompiler struct{ store *tables.Store }
-
-func (c featureCompiler) Compile(ctx context.Context, content deploy.Content) (decide.FeatureSet, error) {
-	set, err := c.store.ForServing(ctx, content.Features, content.Sources, content.Snapshots)
-	if err != nil {
-		return nil, err
-	}
-	return featureSet{set}, nil
-}
-
 // featureSet is a compiled set of features as the decision path sees it.
-type featureSet struct{ *feature.Set }
+type featureSet struct {
+	*feature.Set
+	online *online.Reader // of what is kept up to date; nil where nothing is
+}
 
 func (s featureSet) Inputs() []model.Field {
 	fields := make([]model.Field, 0, len(s.Set.Inputs()))
@@ -136,6 +128,11 @@ func (s featureSet) Inputs() []model.Field {
 }
 
 func (s featureSet) Compute(ctx context.Context, in frame.Batch, a feature.Asked) (frame.Batch, []error, error) {
+	a, done, err := s.find(ctx, in, a)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer done()
 	out, err := s.Set.ComputeAs(ctx, in, a)
 	return out, nil, err
 }

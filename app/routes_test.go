@@ -113,6 +113,12 @@ var access = mlflowAccess(map[string]string{
 	"GET /v1/signals":        "read",
 	"GET /v1/events":         "read",
 
+	"GET /v1/features":                     "read",
+	"GET /v1/features/{name}":              "read",
+	"POST /v1/features/read":               "read",
+	"POST /v1/features/{name}/push":        "run",
+	"POST /v1/features/{name}/materialise": "run",
+
 	"GET /v1/keys":         "admin",
 	"POST /v1/keys":        "admin",
 	"DELETE /v1/keys/{id}": "admin",
@@ -127,6 +133,8 @@ var bodies = map[string]string{
 	"POST /v1/apply":                        `{"files":{}}`,
 	"PUT /v1/models/{name}/aliases/{alias}": `{"version":0}`,
 	"POST /v1/sql":                          `{"sql":"select 1"}`,
+	"POST /v1/features/read":                `{"features":["risk:amount"],"entities":{}}`,
+	"POST /v1/features/{name}/push":         `{"rows":[]}`,
 	"POST /v1/keys":                         `{"name":"k","grants":["*:*"]}`,
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/flow/feature/online"
 	"github.com/leat-ai/leat/flow/ingest"
 	"github.com/leat-ai/leat/flow/retrain"
 	"github.com/leat-ai/leat/pattern/batch"
@@ -26,6 +27,7 @@ func (a *App) openRuns(ctx context.Context) (func(context.Context) error, error)
 	}
 	a.runs = e
 	a.defineIngest()
+	online.Define(e, a.onlineDeps)
 	batch.Define(e, batch.Deps{
 		Releases: batch.Router(a.router, a.releases), Lake: a.lake, Ingest: a.ingester, Recorder: runRecorder{a},
 		Features: a.features, Watch: batchWatch{a}, Clock: a.clock, Root: a.ingester.Root, Scratch: filepath.Join(a.scratch(), "batch"),

@@ -89,6 +89,18 @@ func AppendValue(dst []byte, col arrow.Array, row int) []byte {
 	return append(dst, "null"...)
 }
 
+// AppendDouble appends a number as AppendValue does.
+func AppendDouble(dst []byte, v float64) []byte { return appendFloat(dst, v) }
+
+// AppendText appends a string as AppendValue does.
+func AppendText[S string | []byte](dst []byte, s S) []byte {
+	quoted, err := jsontext.AppendQuote(dst, s)
+	if err != nil {
+		quoted, _ = jsontext.AppendQuote(dst, string([]rune(string(s))))
+	}
+	return quoted
+}
+
 func appendFloat(dst []byte, v float64) []byte {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return append(dst, "null"...)

@@ -81,6 +81,7 @@ type Services struct {
 	Data      Data
 	Decisions Decisions
 	Signals   *monitor.Signals
+	Features  Features
 	Streams   Streams
 	Events    Events
 	Keys      *identity.Keys
@@ -107,7 +108,7 @@ type Resource struct {
 // that says it.
 func described(r huma.Registry) {
 	r.RegisterTypeAlias(reflect.TypeFor[spec.Columns](), reflect.TypeFor[map[string]string]())
-	r.RegisterTypeAlias(reflect.TypeFor[spec.Features](), reflect.TypeFor[map[string]string]())
+	r.RegisterTypeAlias(reflect.TypeFor[spec.Features](), reflect.TypeFor[map[string]any]()) // an expression, or an aggregate
 	r.RegisterTypeAlias(reflect.TypeFor[spec.Resource](), reflect.TypeFor[Resource]())
 }
 
@@ -125,6 +126,8 @@ func New(s *server.Server, services Services) *API {
 	a := &API{services: services, huma: humago.New(authenticatedMux{s}, config), started: time.Now()}
 	described(a.huma.OpenAPI().Components.Schemas)
 	a.scoring(s)
+	a.featureReading(s)
+	a.features()
 	a.project()
 	a.runs()
 	a.models()
