@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/leat-ai/leat/pattern/stream"
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/store/bus"
+	"github.com/leat-ai/leat/store/catalog"
 )
 
 // poison is an event that is no transaction.
@@ -346,4 +348,54 @@ func TestRefused(t *testing.T) {
 	w.publish("transactions", txn(1, "a", 1), txn(2, "a", 1), txn(3, "a", 1))
 	w.read("scored", 2)
 	until(t, "it is dead", func() bool { return status(t, streams).DeadLetters == 1 })
+}
+
+// Where no broker shares partitions out, a lease does. An owner that hangs
+// longer than that is fenced: what it commits when it comes back is refused,
+// and nothing is decided twice.
+func TestHungOwnerIsFenced(t *testing.T) {
+	w := newWorld(t, 1)
+	w.divided = []string{"0"}
+	clean := w.db
+	stuck := &stall{Database: clean}
+	as := func(owner string) (*stream.Streams, func()) {
+		w.deps = func(d *stream.Deps) {
+			d.Owner, d.Shared, d.Lease, d.Backoff = owner, true, 500*time.Millisecond, time.Millisecond
+		}
+		return w.start(fraud())
+	}
+	w.db = stuck
+	_, stopFirst := as("first")
+	defer stopFirst()
+	w.publish("transactions", txn(0, "a", 1))
+	w.read("scored", 1)
+	w.db = clean
+	second, stop := as("second")
+	defer stop()
+	until(t, "the second waits", func() bool { return status(t, second).State == stream.Waiting })
+	stuck.hang.Lock()
+	for i := 1; i < 50; i++ {
+		w.publish("transactions", txn(i, "a", 1))
+	}
+	until(t, "the second has taken over", func() bool { return counted(t, clean) == 50 })
+	stuck.hang.Unlock()
+	for i := 50; i < 100; i++ {
+		w.publish("transactions", txn(i, "a", 1))
+	}
+	if got := w.read("scored", 100); len(got) != 100 {
+		t.Errorf("%d events were published, want 100", len(got))
+	}
+	until(t, "all is committed once", func() bool { return counted(t, clean) == 100 })
+}
+
+// stall is a catalog whose writes hang while somebody holds it.
+type stall struct {
+	catalog.Database
+	hang sync.Mutex
+}
+
+func (s *stall) Write(ctx context.Context, f func(catalog.Tx) error) error {
+	s.hang.Lock()
+	s.hang.Unlock() //nolint:staticcheck // it only waits
+	return s.Database.Write(ctx, f)
 }

@@ -49,6 +49,7 @@ type world struct {
 	views  func(ctx context.Context, names []string) ([]spec.FeatureView, error)
 	deps   func(*stream.Deps)
 
+	divided []string                                     // partitions that nobody shares out
 	tell    func() string                                // of the stream, where something does not come
 	wrote   func() error                                 // after one
 	writing func(topic string, events []bus.Event) error // before a publication; nil: nothing fails
@@ -234,7 +235,7 @@ type source struct {
 }
 
 func (s source) Positioned() bool                             { return true }
-func (s source) Partitions(context.Context) ([]string, error) { return nil, nil }
+func (s source) Partitions(context.Context) ([]string, error) { return s.w.divided, nil }
 func (s source) Close() error                                 { return nil }
 func (s source) Reader(ctx context.Context, o bus.ReadOptions) (bus.Reader, error) {
 	r, err := s.w.bus.Reader(ctx, s.topic, o)
