@@ -108,6 +108,16 @@ protocol_generators() {
     go_tool protoc-gen-go-grpc google.golang.org/grpc/cmd/protoc-gen-go-grpc "$protoc_grpc" "the generator of gRPC's services"
 }
 
+# connect is Redpanda Connect with the few components that its benchmark needs:
+# a module of its own, so that none of it is a dependency of Leat.
+connect() {
+    stamp=$(cat "$here/../../bench/peer/connect/go.sum" | cksum)
+    done_already connect "$stamp" && return
+    say "building Redpanda Connect, a peer (some minutes)"
+    (cd "$here/../../bench/peer/connect" && GOFLAGS=-mod=readonly go build -trimpath -ldflags '-s -w' -o "$tools/bin/connect" .) || fail "Redpanda Connect does not build"
+    mark_done connect "$stamp"
+}
+
 linter() { go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci" "the linter (some minutes)"; }
 
 # What Debian's Node.js is too old for runs on the one that the lock brings;
@@ -194,6 +204,8 @@ test)
     ;;
 bench)
     system_packages bench
+    connect
+    nats_server
     python_set bench
     python_set feast venv-feast
     python_peers scoring
