@@ -45,8 +45,13 @@ type View struct {
 	// Rows are the columns of what is written, its keys and times among them;
 	// nil where nothing can be written.
 	Rows []frame.Column
+	// More are columns that are written where rows have them.
+	More []frame.Column
 	// Timestamp is the one of Rows that has the time of the event.
 	Timestamp string
+	// Source is where rows that are written offline go; views of one source have
+	// them there once.
+	Source string
 }
 
 // Wanted is some features of a view.
@@ -89,7 +94,8 @@ type Reader interface {
 // Store reads and writes.
 type Store interface {
 	Reader(ctx context.Context, wanted []Wanted) (Reader, error)
-	// Write writes rows with the columns of v.Rows. Doing it again does no harm.
+	// Write writes rows with the columns of v.Rows, and of v.More those that there
+	// are. Doing it again with the same rows does no harm online.
 	Write(ctx context.Context, v *View, rows frame.Batch, to Target) error
 	// Materialise brings what the lake has of views up to a time online. It
 	// waits for the end where the order says so, and is a Conflict where a view

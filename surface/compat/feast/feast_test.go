@@ -77,7 +77,9 @@ func (s *small) Source(_ context.Context, name string) ([]*feast.View, error) {
 	return []*feast.View{act}, nil
 }
 
-func (s *small) Reader(_ context.Context, wanted []feast.Wanted) (feast.Reader, error) { return reader{s, wanted}, nil }
+func (s *small) Reader(_ context.Context, wanted []feast.Wanted) (feast.Reader, error) {
+	return reader{s, wanted}, nil
+}
 
 type reader struct {
 	*small

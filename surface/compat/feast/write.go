@@ -74,8 +74,7 @@ func (f *surface) push(w http.ResponseWriter, r *http.Request, p identity.Princi
 }
 
 // store writes rows of a table for each of some views. All are read before the
-// first is written; Store.Write is repeatable, so that what failed half way may
-// be sent again.
+// first is written; what failed half way may be sent again.
 func (f *surface) store(r *http.Request, p identity.Principal, views []*View, rows *table, to Target) error {
 	for _, v := range views {
 		if err := permit(p, "run", v.Name); err != nil {
@@ -97,18 +96,30 @@ func (f *surface) store(r *http.Request, p identity.Principal, views []*View, ro
 		}
 	}()
 	for _, v := range views {
-		b, err := rows.batch(v.Rows, v.renamed(rows), n)
+		b, err := rows.batch(v.columns(rows), v.renamed(rows), n)
 		if err != nil {
 			return fault.Wrap(err, fault.KindOf(err), "feature view %q", v.Name)
 		}
 		batches = append(batches, b)
 	}
 	for i, v := range views {
-		if err := f.Store.Write(r.Context(), v, batches[i], to); err != nil {
+		there := slices.ContainsFunc(views[:i], func(before *View) bool { return before.Source == v.Source })
+		if err := f.Store.Write(r.Context(), v, batches[i], Target{Online: to.Online, Offline: to.Offline && !there}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// columns are those that are read of rows.
+func (v *View) columns(rows *table) []frame.Column {
+	columns := slices.Clone(v.Rows)
+	for _, c := range v.More {
+		if slices.Contains(rows.names, c.Name) && !slices.Contains(columns, c) {
+			columns = append(columns, c)
+		}
+	}
+	return columns
 }
 
 // renamed finds the column of the time under the name that Feast's client
