@@ -8,9 +8,9 @@
 // its own that stays the same, for the broker knows a session by it. What was
 // published before a group's first reader is gone: MQTT keeps no log.
 //
-// How many events are on their way and not acknowledged is bounded by the
-// receive maximum, which follows from ReadOptions.Buffer. A connection that
-// breaks is made again; what the broker then delivers a second time is known
+// How many events are not acknowledged is bounded by the receive maximum
+// (Config.Inflight), the bytes that wait to be taken by ReadOptions.Buffer: no
+// more is read from the connection meanwhile. A connection that breaks is made again; what the broker then delivers a second time is known
 // by its packet and not returned twice.
 //
 // IDs, keys and times of events are user properties (leat-id, leat-key,
@@ -56,8 +56,8 @@ type Config struct {
 	// Expiry is how long the broker keeps the session of a reader that is away;
 	// 7 days when 0.
 	Expiry time.Duration
-	// Inflight bounds the events that are not acknowledged; 1000 when 0. The
-	// buffer of a reader may bound them further.
+	// Inflight bounds the events that are not acknowledged; 4096 when 0. More do
+	// not come from Next before some are.
 	Inflight int
 	// Parallel bounds the events that a writer has under way; 32 when 0. Events
 	// of one key go one after the other.
@@ -134,7 +134,7 @@ func Open(_ context.Context, c Config) (*Bus, error) {
 		c.Expiry = 7 * 24 * time.Hour
 	}
 	if c.Inflight == 0 {
-		c.Inflight = 1000
+		c.Inflight = 4096
 	}
 	if c.Parallel == 0 {
 		c.Parallel = 32
@@ -209,7 +209,8 @@ const (
 
 // client is the part of a connection's configuration that readers and writers
 // share.
-func (b *Bus) client(id string, connect func(*paho.Connect)) autopaho.ClientConfig {
+func (b *Bus) client(id string, shut func() <-chan struct{}, connect func(*paho.Connect)) autopaho.ClientConfig {
+	alive := new(pinger)
 	c := autopaho.ClientConfig{
 		ServerUrls: b.urls, KeepAlive: keepAlive, ConnectTimeout: connectTimeout,
 		ReconnectBackoff: func(attempt int) time.Duration {
@@ -219,14 +220,18 @@ func (b *Bus) client(id string, connect func(*paho.Connect)) autopaho.ClientConf
 			return min(longestPause, firstPause<<min(attempt, 10))
 		},
 		AttemptConnection: func(ctx context.Context, _ autopaho.ClientConfig, u *url.URL) (net.Conn, error) {
-			return b.dial(ctx, u.Host)
+			conn, err := b.dial(ctx, u.Host)
+			if err != nil {
+				return nil, err
+			}
+			return packets.NewThreadSafeConn(newGate(conn, shut, alive)), nil
 		},
 		ConnectPacketBuilder: func(c *paho.Connect, _ *url.URL) (*paho.Connect, error) {
 			connect(c)
 			return c, b.login(c)
 		},
 	}
-	c.ClientID = id
+	c.ClientID, c.PingHandler = id, alive
 	c.PacketTimeout = connectTimeout
 	return c
 }
@@ -236,7 +241,7 @@ func (b *Bus) dial(ctx context.Context, host string) (net.Conn, error) {
 	defer cancel()
 	conn, err := b.config.Dial(ctx, "tcp", host)
 	if err != nil || b.config.TLS == nil {
-		return packets.NewThreadSafeConn(conn), err
+		return conn, err
 	}
 	t := b.config.TLS.Clone()
 	if t.ServerName == "" {
@@ -247,7 +252,7 @@ func (b *Bus) dial(ctx context.Context, host string) (net.Conn, error) {
 		_ = conn.Close() // nothing was said on it
 		return nil, err
 	}
-	return packets.NewThreadSafeConn(safe), nil
+	return safe, nil
 }
 
 // login adds the user and the password as they are now.

@@ -16,10 +16,6 @@ import (
 	"github.com/leat-ai/leat/store/bus"
 )
 
-// averageEvent is how large an event is taken to be where a buffer in bytes
-// becomes a number of events: the protocol knows no bytes.
-const averageEvent = 64 << 10
-
 // ackPause is how often acknowledgements are sent.
 const ackPause = 5 * time.Millisecond
 
@@ -29,6 +25,7 @@ type delivery struct {
 	client   *paho.Client // of the connection on which it came last
 	packet   *paho.Publish
 	hash     uint64
+	size     int64
 	event    *bus.Event // nil once Next returned it
 	acked    bool
 	reported bool // the broker was told
@@ -52,6 +49,7 @@ type reader struct {
 	byPacket   map[uint16]*delivery // the last of each packet, reported or not
 	byHandle   map[int64]*delivery  // those that Next returned and Ack did not name
 	ready      []*delivery          // for Next
+	held       int64                // bytes of those
 	next       int64                // handle
 	connection *paho.Client         // the present one; nil while there is none
 	subscribed bool
@@ -108,14 +106,20 @@ func shareName(group string) string {
 	return string(out)
 }
 
-func (r *reader) inflight() uint16 {
-	return uint16(min(int64(r.bus.config.Inflight), max(8, r.options.Buffer/averageEvent)))
+// full is what makes the gate shut: nil while there is room for more.
+func (r *reader) full() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held < r.options.Buffer {
+		return nil
+	}
+	return r.changed
 }
 
 // connect begins the connection and waits for the first subscription.
 func (r *reader) connect(ctx context.Context) error {
-	c := r.bus.client(r.name, func(p *paho.Connect) {
-		most := r.inflight()
+	c := r.bus.client(r.name, r.full, func(p *paho.Connect) {
+		most := uint16(r.bus.config.Inflight)
 		p.Properties = &paho.ConnectProperties{ReceiveMaximum: &most}
 		expiry := uint32(r.bus.config.Expiry / time.Second)
 		p.Properties.SessionExpiryInterval = &expiry
@@ -129,7 +133,14 @@ func (r *reader) connect(ctx context.Context) error {
 	c.OnConnectError = func(err error) { mu.Lock(); lastError = err; mu.Unlock() }
 	run, stop := context.WithCancel(context.Background()) // it lives longer than the call
 	r.stop = stop
-	c.OnConnectionUp = func(m *autopaho.ConnectionManager, _ *paho.Connack) { go r.subscribe(run, m) }
+	c.OnConnectionUp = func(m *autopaho.ConnectionManager, a *paho.Connack) {
+		if a.SessionPresent {
+			// What waits in the session comes before the answer to a
+			// subscription, and may be more than the buffer holds.
+			r.resumed()
+		}
+		go r.subscribe(run, m)
+	}
 	c.OnConnectionDown = func() bool { r.down(); return true }
 	manager, err := autopaho.NewConnection(run, c)
 	if err != nil {
@@ -202,6 +213,14 @@ func (r *reader) subscribe(run context.Context, m *autopaho.ConnectionManager) {
 	}
 }
 
+// resumed notes that the broker knows the session, and events may come.
+func (r *reader) resumed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.subscribed = true
+	r.wake()
+}
+
 // down forgets what the connection had under way: the broker delivers again
 // what was not reported.
 func (r *reader) down() {
@@ -211,7 +230,7 @@ func (r *reader) down() {
 	for _, d := range r.ready {
 		delete(r.byPacket, d.packet.PacketID) // nobody saw it
 	}
-	r.ready = nil
+	r.ready, r.held = nil, 0
 	r.wake()
 }
 
@@ -228,6 +247,8 @@ func (r *reader) received(p paho.PublishReceived) (bool, error) {
 		e.Offset = r.next
 		d = &delivery{handle: r.next, hash: maphash.Bytes(r.seed, p.Packet.Payload), event: &e}
 		r.ready = append(r.ready, d)
+		r.held += int64(len(p.Packet.Payload)) + 256
+		d.size = int64(len(p.Packet.Payload)) + 256
 		r.wake()
 	}
 	p.Packet.Payload = nil // the event has it
@@ -317,9 +338,11 @@ func (r *reader) take(most int) []bus.Event {
 	for i, d := range r.ready[:n] {
 		events[i] = *d.event
 		d.event = nil
+		r.held -= d.size
 		r.byHandle[d.handle] = d
 	}
 	r.ready = r.ready[n:]
+	r.wake()
 	return events
 }
 

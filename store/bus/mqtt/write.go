@@ -36,7 +36,7 @@ func (b *Bus) Writer(_ context.Context, topic string) (bus.Writer, error) {
 	if err := b.keep(w); err != nil {
 		return nil, err
 	}
-	c := b.client("leat-"+rand.Text(), func(*paho.Connect) {})
+	c := b.client("leat-"+rand.Text(), func() <-chan struct{} { return nil }, func(*paho.Connect) {})
 	c.CleanStartOnInitialConnection = true
 	c.OnConnectError = func(err error) { w.lastMu.Lock(); w.lastError = err; w.lastMu.Unlock() }
 	run, stop := context.WithCancel(context.Background()) // it lives longer than the call

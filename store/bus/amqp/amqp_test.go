@@ -1,0 +1,92 @@
+package amqp_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/internal/testserver"
+	"github.com/leat-ai/leat/store/bus"
+	"github.com/leat-ai/leat/store/bus/amqp"
+	"github.com/leat-ai/leat/store/bus/bustest"
+)
+
+func open(t testing.TB, s *testserver.RabbitMQServer, secret string) *amqp.Bus {
+	t.Helper()
+	b, err := amqp.Open(t.Context(), amqp.Config{Server: s.Address, Secret: func(context.Context) (string, error) { return secret, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	return b
+}
+
+func TestSuite(t *testing.T) {
+	s := testserver.RabbitMQ(t)
+	bustest.Run(t, bustest.Options{
+		Open: func(t *testing.T) bus.Bus { return open(t, s, s.Secret) },
+		Restart: func(t *testing.T) {
+			s.Stop(t)
+			time.Sleep(200 * time.Millisecond)
+			s.Start(t)
+		},
+		NoLag: true, // AMQP does not tell
+	})
+}
+
+func TestLetIn(t *testing.T) {
+	s := testserver.RabbitMQ(t)
+	for _, secret := range []string{"guest:wrong", "guest"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		_, err := open(t, s, secret).Reader(ctx, "q", bus.ReadOptions{})
+		cancel()
+		if !fault.Is(err, fault.Unavailable) {
+			t.Errorf("%q: %v", secret, err)
+		}
+	}
+}
+
+// TestInflight: no more than so many messages are not settled.
+func TestInflight(t *testing.T) {
+	s := testserver.RabbitMQ(t)
+	b, err := amqp.Open(t.Context(), amqp.Config{Server: s.Address, Inflight: 10, Secret: func(context.Context) (string, error) { return s.Secret, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	w, err := b.Writer(t.Context(), "bounded")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write(t.Context(), make([]bus.Event, 30)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.Reader(t.Context(), "bounded", bus.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []bus.Event
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		events, err := r.Next(ctx, 100)
+		cancel()
+		if err != nil {
+			break
+		}
+		got = append(got, events...)
+	}
+	if len(got) != 10 {
+		t.Fatalf("%d are not settled", len(got))
+	}
+	for len(got) < 30 {
+		if err := r.Ack(t.Context(), got[len(got)-1:]); err != nil {
+			t.Fatal(err)
+		}
+		events, err := r.Next(t.Context(), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, events...)
+	}
+}
