@@ -1,6 +1,7 @@
 package window
 
 import (
+	"cmp"
 	"math"
 	"math/bits"
 	"slices"
@@ -11,6 +12,9 @@ import (
 type table struct {
 	slots []slot // a power of two of them, at most three quarters in use
 	n     int    // in use: the number of distinct values
+	// list: the slots are in the order of their values, none of them free at
+	// first, which is how a table is read that will hardly be changed.
+	list bool
 }
 
 type slot struct {
@@ -30,9 +34,15 @@ func hash(cell, seed uint64) uint64 {
 // add counts a value n times more, or less. It returns by how many bytes the
 // table has grown.
 func (t *table) add(cell uint64, n int64, seed uint64) (grown int64) {
+	if t.list {
+		if t.change(cell, n) {
+			return 0
+		}
+		grown = t.spread(seed)
+	}
 	if len(t.slots) == 0 {
 		t.slots = make([]slot, 4)
-		grown = 4 * slotBytes
+		grown += 4 * slotBytes
 	}
 	i := t.find(cell, seed)
 	s := &t.slots[i]
@@ -53,6 +63,38 @@ func (t *table) add(cell uint64, n int64, seed uint64) (grown int64) {
 		t.free(i, seed)
 	}
 	return grown
+}
+
+// append adds a value to a list, after all others. An empty table becomes one.
+func (t *table) append(cell uint64, n int64) {
+	if !t.list {
+		t.slots, t.list = t.slots[:0], true
+	}
+	t.slots = append(t.slots, slot{cell, n})
+	t.n++
+}
+
+// change counts a value of a list; false where it is not there.
+func (t *table) change(cell uint64, n int64) bool {
+	i, there := slices.BinarySearchFunc(t.slots, cell, func(s slot, cell uint64) int { return cmp.Compare(s.cell, cell) })
+	if !there || t.slots[i].count == 0 {
+		return false
+	}
+	if t.slots[i].count += n; t.slots[i].count <= 0 {
+		t.slots[i].count = 0
+		t.n--
+	}
+	return true
+}
+
+// spread makes a hash table of a list.
+func (t *table) spread(seed uint64) (grown int64) {
+	size := 4
+	for 4*(t.n+1) > 3*size {
+		size *= 2
+	}
+	t.list = false
+	return t.resize(size, seed)
 }
 
 // find is the slot of a value, or the free one where it would be.
@@ -101,6 +143,9 @@ func (t *table) merge(o *table, sign int64, seed uint64) (grown int64) {
 }
 
 func (t *table) reset() {
+	if t.list {
+		t.slots, t.list = t.slots[:0], false
+	}
 	clear(t.slots)
 	t.n = 0
 }

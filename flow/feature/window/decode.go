@@ -119,15 +119,24 @@ func (r *decoder) strings() {
 	}
 	n := r.size(1)
 	r.numbers = make([]uint64, n)
+	total := uint64(0)
 	for i := range r.numbers {
-		r.numbers[i] = r.uint()
-	}
-	for i, size := range r.numbers {
+		size := r.uint()
 		if size > uint64(len(r.data)) {
 			r.fail("a string is cut off")
 			return
 		}
-		r.numbers[i] = r.dict.numberOf(r.bytes(int(size)))
+		r.numbers[i] = size
+		total += size
+	}
+	if total > uint64(len(r.data)) {
+		r.fail("a string is cut off")
+		return
+	}
+	all := string(r.bytes(int(total)))
+	for i, size := range r.numbers {
+		r.numbers[i] = r.dict.numberOf(all[:size])
+		all = all[size:]
 	}
 }
 
@@ -173,31 +182,28 @@ func (r *decoder) ring(k *key) {
 		k.ring.words = k.ring.words[:cap(k.ring.words)]
 	}
 	k.ring.head, k.ring.n = 0, int(n)
-	first := uint64(r.int())
-	unit := int(r.byte())
-	if unit >= len(timeUnits) {
-		r.fail("times have no unit")
-		unit = 0
+	if k.ring.packed == nil {
+		k.ring.packed = &packed{args: p.args}
 	}
-	r.packed(k, wordTime)
+	r.columns(k.ring.packed, k.ring.n)
+	if r.broken != "" {
+		k.ring.packed = nil
+		return
+	}
+	if r.dict.once {
+		return // few of the events will be looked at
+	}
 	last := int64(math.MinInt64)
-	for i := wordTime; i < size; i += p.stride {
-		t := int64(first + k.ring.words[i]*timeUnits[unit])
+	for i := range k.ring.n {
+		row := k.ring.row(i, p.stride)
+		t := int64(row[wordTime])
 		if t < last {
 			r.fail("events are not in order")
 		}
-		k.ring.words[i], last = uint64(t), t
+		last = t
 	}
-	r.packed(k, wordFlags)
-	r.packed(k, wordID)
-	for a := range p.args {
-		r.packed(k, wordCells+a)
-		r.cells(k, a)
-	}
+	k.ring.packed = nil
 	for i := range k.ring.n {
-		if r.dict.once {
-			break // nothing will be added
-		}
 		r.grown += k.ids.add(k.ring.row(i, p.stride)[wordID], &k.ring, p.stride, r.seed)
 		if !k.ids.on {
 			break // too few for a set
@@ -205,54 +211,93 @@ func (r *decoder) ring(k *key) {
 	}
 }
 
-// cells checks the cells of an argument, and gives strings their numbers.
-func (r *decoder) cells(k *key, a int) {
-	kind := r.plan.args[a].kind
-	if kind == cellInt {
-		return
+// columns finds the columns of n events.
+func (r *decoder) columns(to *packed, n int) {
+	to.first = uint64(r.int())
+	unit := int(r.byte())
+	if unit >= len(timeUnits) {
+		r.fail("times have no unit")
+		unit = 0
 	}
-	for i := range k.ring.n {
-		row := k.ring.row(i, r.plan.stride)
-		if row[wordFlags]>>(32+a)&1 == 0 {
-			continue
+	to.unit, to.numbers = timeUnits[unit], r.numbers
+	to.columns = to.columns[:0]
+	for range r.plan.stride {
+		c := packedColumn{width: int(r.byte()), least: r.uint()}
+		if c.width > 8 {
+			r.fail("words are too wide")
+			c.width = 0
 		}
-		if kind == cellString {
-			row[wordCells+a] = r.string(row[wordCells+a])
-		} else {
-			r.checked(a, row[wordCells+a])
-		}
+		c.data = r.bytes(n * c.width)
+		to.columns = append(to.columns, c)
 	}
+	if cap(to.open) < n {
+		to.open = make([]bool, n)
+	}
+	to.open = to.open[:n]
+	clear(to.open)
 }
 
-// packed reads a column of the ring.
-func (r *decoder) packed(k *key, word int) {
-	stride, n := r.plan.stride, k.ring.n
-	width := int(r.byte())
-	least := r.uint()
-	if width > 8 {
-		r.fail("words are too wide")
-		width = 0
-	}
-	data := r.bytes(n * width)
-	if data == nil {
-		width = 0
-	}
-	words := k.ring.words[word:]
-	for i := range n {
-		x := uint64(0)
-		switch b := data[i*width : (i+1)*width]; width {
-		case 8:
-			x = binary.LittleEndian.Uint64(b)
-		case 4:
-			x = uint64(binary.LittleEndian.Uint32(b))
-		case 1:
-			x = uint64(b[0])
-		default:
-			for j := width - 1; j >= 0; j-- {
-				x = x<<8 | uint64(b[j])
-			}
+// packed is the events of a ring as they lie in the bytes. An event is opened
+// when it is first looked at: a read looks at few of them.
+type packed struct {
+	args    []arg
+	columns []packedColumn // by word
+	first   uint64
+	unit    uint64
+	numbers []uint64 // of strings: there by here
+	open    []bool   // by event
+}
+
+type packedColumn struct {
+	data  []byte
+	width int // bytes of a word
+	least uint64
+}
+
+func (c *packedColumn) at(i int) uint64 {
+	x := uint64(0)
+	switch b := c.data[i*c.width : (i+1)*c.width]; c.width {
+	case 8:
+		x = binary.LittleEndian.Uint64(b)
+	case 4:
+		x = uint64(binary.LittleEndian.Uint32(b))
+	case 1:
+		x = uint64(b[0])
+	default:
+		for j := c.width - 1; j >= 0; j-- {
+			x = x<<8 | uint64(b[j])
 		}
-		words[i*stride] = least + x
+	}
+	return c.least + x
+}
+
+func (p *packed) time(i int) int64 { return int64(p.first + p.columns[wordTime].at(i)*p.unit) }
+
+// unpack fills the row of an event. A value that no event has is taken as
+// none.
+func (p *packed) unpack(i int, row []uint64) {
+	p.open[i] = true
+	for word := range row {
+		row[word] = p.columns[word].at(i)
+	}
+	row[wordTime] = uint64(p.time(i))
+	for a := range p.args {
+		cell, flag := &row[wordCells+a], uint64(1)<<(32+a)
+		if row[wordFlags]&flag == 0 {
+			continue
+		}
+		switch p.args[a].kind {
+		case cellDouble:
+			if math.IsNaN(math.Float64frombits(*cell)) {
+				row[wordFlags] &^= flag
+			}
+		case cellString:
+			if *cell >= uint64(len(p.numbers)) {
+				row[wordFlags] &^= flag
+				continue
+			}
+			*cell = p.numbers[*cell]
+		}
 	}
 }
 
@@ -367,7 +412,11 @@ func (r *decoder) table(arg int, t *table) {
 			r.fail("a value is counted less than once")
 			return
 		}
-		r.grown += t.add(cell, n, r.seed)
+		if r.dict.once {
+			t.append(cell, n)
+		} else {
+			r.grown += t.add(cell, n, r.seed)
+		}
 	}
 }
 

@@ -173,16 +173,13 @@ func (d *dict) number(text string) uint64 {
 	return n
 }
 
-// numberOf is number of bytes that may change.
-func (d *dict) numberOf(text []byte) uint64 {
+// numberOf is number of a string among those of bytes that are read.
+func (d *dict) numberOf(text string) uint64 {
 	if d.once {
-		d.texts = append(d.texts, string(text))
+		d.texts = append(d.texts, text)
 		return uint64(len(d.texts) - 1)
 	}
-	if n, ok := d.numbers[string(text)]; ok {
-		return n
-	}
-	return d.number(string(text))
+	return d.number(text)
 }
 
 func (d *dict) text(number uint64) string { return d.texts[number] }

@@ -7,9 +7,10 @@ import "slices"
 // its flags, the hash of its id, then one cell for each argument of the plan.
 // Events leave at the front and mostly come at the back.
 type ring struct {
-	words []uint64
-	head  int // rows before the first event
-	n     int // events
+	words  []uint64
+	head   int     // rows before the first event
+	n      int     // events
+	packed *packed // of a ring that is only read: where its rows come from
 }
 
 // The words of a row before its cells.
@@ -23,10 +24,19 @@ const (
 // row is the i-th event.
 func (r *ring) row(i, stride int) []uint64 {
 	at := (r.head + i) * stride
-	return r.words[at : at+stride : at+stride]
+	row := r.words[at : at+stride : at+stride]
+	if r.packed != nil && !r.packed.open[i] {
+		r.packed.unpack(i, row)
+	}
+	return row
 }
 
-func (r *ring) time(i, stride int) int64 { return int64(r.words[(r.head+i)*stride]) }
+func (r *ring) time(i, stride int) int64 {
+	if r.packed != nil {
+		return r.packed.time(i)
+	}
+	return int64(r.words[(r.head+i)*stride])
+}
 
 // before is how many events have a time before t.
 func (r *ring) before(t int64, stride int) int {
