@@ -82,6 +82,7 @@ type Services struct {
 	Decisions Decisions
 	Signals   *monitor.Signals
 	Features  Features
+	History   History
 	Streams   Streams
 	Events    Events
 	Keys      *identity.Keys
@@ -134,6 +135,7 @@ func New(s *server.Server, services Services) *API {
 	a.importing(s)
 	a.endpoints()
 	a.data()
+	a.history(s)
 	a.streams()
 	a.events()
 	a.keys()

@@ -50,6 +50,13 @@ func (d *Dated) Columns() []string {
 // Time is the column of the rows that has their time, or "".
 func (d *Dated) Time() string { return d.time }
 
+// By is the same for rows that have their time in another column.
+func (d *Dated) By(column string) *Dated {
+	by := *d
+	by.time = column
+	return &by
+}
+
 // Find joins rows, which it closes, with the views. Rows without a time are as
 // of otherwise; when that is zero they find nothing. The caller closes what is
 // returned.
