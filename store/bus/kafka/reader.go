@@ -34,9 +34,10 @@ func (b *Bus) Reader(ctx context.Context, topic string, o bus.ReadOptions) (bus.
 		return nil, err
 	}
 	r := &reader{bus: b, topic: topic, identity: identity(detail), options: o.WithDefaults(), next: map[int32]int64{}}
+	fetch := int32(min(max(r.options.Buffer/4, 1<<10), 1<<30)) // what comes may be packed
 	options := append(b.options(),
-		kgo.FetchMaxBytes(int32(min(r.options.Buffer/2, 1<<30))), kgo.FetchMaxPartitionBytes(int32(min(r.options.Buffer/2, 1<<30))),
-		kgo.BrokerMaxReadBytes(largestMaxEvent+64<<20), kgo.MaxConcurrentFetches(1), kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.FetchMaxBytes(fetch), kgo.FetchMaxPartitionBytes(fetch),
+		kgo.BrokerMaxReadBytes(largestMaxEvent+64<<20), kgo.MaxDecompressBatchBytes(largestMaxEvent), kgo.MaxConcurrentFetches(1), kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 	)
 	if len(o.Partitions) > 0 {

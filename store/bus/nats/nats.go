@@ -139,7 +139,7 @@ type Bus struct {
 	mu      sync.Mutex
 	closed  bool
 	open    map[closer]bool
-	again   chan struct{} // closed when the connection came back, and made anew
+	again   chan struct{} // closed when the connection goes or comes back, and made anew
 	gone    chan struct{} // closed with the connection
 	trouble error         // why the last try to connect was refused
 }
@@ -168,7 +168,7 @@ func connect(ctx context.Context, c Config, address string, options []nats.Optio
 		nats.Name("leat"), nats.MaxReconnects(-1), nats.CustomReconnectDelay(delay), nats.ReconnectBufSize(-1),
 		nats.PingInterval(20*time.Second), nats.MaxPingsOutstanding(2), nats.Timeout(10*time.Second), nats.DrainTimeout(5*time.Second),
 		nats.IgnoreAuthErrorAbort(),
-		nats.ReconnectHandler(func(*nats.Conn) { b.reconnected() }),
+		nats.ReconnectHandler(func(*nats.Conn) { b.changed() }), nats.DisconnectErrHandler(func(*nats.Conn, error) { b.changed() }),
 		nats.ClosedHandler(func(*nats.Conn) { close(b.gone) }),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { b.mu.Lock(); b.trouble = err; b.mu.Unlock() }),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // whoever asked is told
@@ -242,15 +242,16 @@ func (d dialer) Dial(network, address string) (net.Conn, error) {
 	return d(ctx, network, address)
 }
 
-func (b *Bus) reconnected() {
+func (b *Bus) changed() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	close(b.again)
 	b.again = make(chan struct{})
 }
 
-// reconnect returns a channel that is closed when the connection comes back.
-func (b *Bus) reconnect() <-chan struct{} {
+// change returns a channel that is closed when the connection goes or comes
+// back: what was asked before is not answered any more.
+func (b *Bus) change() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.again

@@ -21,6 +21,7 @@ const (
 	heartbeat   = 2 * time.Second  // how often the server says that a pull stands
 	idle        = 2 * time.Minute  // after which the server forgets a consumer that nobody pulls from
 	establish   = 15 * time.Second // how long making a consumer may take
+	patience    = 4                // tries in a row that fail before Next is told; within a second
 )
 
 // errBroken says that a consumer has to be made anew; nothing was lost.
@@ -30,7 +31,7 @@ var errBroken = errors.New("the consumer is gone")
 func (r *reader) run(ctx context.Context) {
 	defer close(r.ended)
 	for round := 0; ctx.Err() == nil; {
-		again := r.bus.reconnect()
+		again := r.bus.change()
 		before := r.position()
 		err := r.session(ctx)
 		if ctx.Err() != nil {
@@ -44,7 +45,7 @@ func (r *reader) run(ctx context.Context) {
 		if r.position() > before || errors.Is(err, errBroken) && round == 0 {
 			round = 0
 		}
-		if !errors.Is(err, errBroken) {
+		if !errors.Is(err, errBroken) && round >= patience {
 			r.fail(translate(r.bus.offline(err), "reading "+r.topic.name))
 		}
 		wait := time.NewTimer(delay(round))
@@ -52,7 +53,7 @@ func (r *reader) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-wait.C:
-		case <-again: // the connection is back: at once
+		case <-again: // the connection went, or is back
 			round = 0
 		}
 		wait.Stop()
@@ -67,11 +68,16 @@ func (r *reader) position() int64 {
 
 // session makes a consumer behind the last event and pulls until something
 // breaks.
-func (r *reader) session(ctx context.Context) error {
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	again := r.bus.reconnect()
-	go func() { // a server that was away forgot the pull
+func (r *reader) session(life context.Context) (err error) {
+	ctx, end := context.WithCancelCause(life)
+	defer func() {
+		if ctx.Err() != nil && life.Err() == nil {
+			err = errBroken // whatever failed did so because the connection went
+		}
+		end(nil)
+	}()
+	again := r.bus.change()
+	go func() { // a server that is away, or was, forgets the pull
 		select {
 		case <-again:
 			end(errBroken)

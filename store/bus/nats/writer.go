@@ -238,8 +238,19 @@ var errDuplicate = errors.New("an ID is known")
 func (w *writer) commit(all []*nats.Msg) error {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
+	gone := w.bus.change()
+	go func() {
+		select {
+		case <-gone:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	t := w.topic.Load()
 	err := w.send(ctx, t, all)
+	if ctx.Err() != nil {
+		return fault.New(fault.Unavailable, "NATS did not answer; what was published to %s is not known", t.name).Because(err)
+	}
 	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) {
 		again, _, found := w.bus.ensure(ctx, t.name)
 		if found != nil {
