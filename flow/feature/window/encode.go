@@ -20,11 +20,15 @@ const version = 1
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// encoder appends to buf.
+// encoder appends to buf. Its other memory serves one key after the other.
 type encoder struct {
 	*engine
 	buf     []byte
-	numbers map[uint64]uint64 // of strings: here by there
+	places  []uint64 // of strings in the bytes, by their number
+	marks   []uint32 // the round in which a string was last met
+	round   uint32
+	words   []uint64
+	longest int // bytes of a key so far
 }
 
 // encode appends the bytes of a key to buf. The key moves to the time just
@@ -32,8 +36,10 @@ type encoder struct {
 func (e *engine) encode(buf []byte, k *key, least int64) []byte {
 	at := max(least, saturated(k.newest, 1))
 	e.seek(k, at)
-	w := &encoder{engine: e, buf: buf}
+	w := &e.encoder
+	w.engine = e
 	from := len(buf)
+	w.buf = slices.Grow(buf, min(w.longest, 64<<10))
 	w.buf = append(w.buf, version)
 	w.buf = binary.LittleEndian.AppendUint32(w.buf, e.plan.layout)
 	w.int(least)
@@ -50,7 +56,9 @@ func (e *engine) encode(buf []byte, k *key, least int64) []byte {
 	for i := range k.lasts {
 		w.best(e.plan.lasts[i].arg, k.lasts[i])
 	}
-	return binary.LittleEndian.AppendUint32(w.buf, crc32.Checksum(w.buf[from:], castagnoli))
+	buf = binary.LittleEndian.AppendUint32(w.buf, crc32.Checksum(w.buf[from:], castagnoli))
+	w.buf, w.longest = nil, max(w.longest*7/8, len(buf)-from)
+	return buf
 }
 
 func (w *encoder) int(v int64)   { w.buf = binary.AppendVarint(w.buf, v) }
@@ -126,37 +134,36 @@ func (w *encoder) strings(k *key) {
 	if !w.plan.texts {
 		return
 	}
-	w.numbers = map[uint64]uint64{}
-	var all []uint64
+	if n := len(w.dict.texts); len(w.marks) < n {
+		w.marks, w.places, w.round = make([]uint32, 2*n), make([]uint64, 2*n), 0
+	}
+	if w.round++; w.round == 0 {
+		clear(w.marks)
+		w.round = 1
+	}
+	all := w.words[:0]
 	w.eachString(k, true, func(number uint64) {
-		if _, seen := w.numbers[number]; !seen {
-			w.numbers[number] = 0
+		if w.marks[number] != w.round {
+			w.marks[number] = w.round
 			all = append(all, number)
 		}
 	})
 	slices.SortFunc(all, func(a, b uint64) int { return cmp.Compare(w.dict.text(a), w.dict.text(b)) })
 	w.uint(uint64(len(all)))
 	for i, number := range all {
-		w.numbers[number] = uint64(i)
+		w.places[number] = uint64(i)
 		w.uint(uint64(len(w.dict.text(number))))
 	}
 	for _, number := range all {
 		w.buf = append(w.buf, w.dict.text(number)...)
 	}
-}
-
-// cell is what stands for a cell in the bytes.
-func (w *encoder) cell(arg int, cell uint64) uint64 {
-	if w.plan.args[arg].kind == cellString {
-		return w.numbers[cell]
-	}
-	return cell
+	w.words = all
 }
 
 // number writes the cell of an argument: those of numbers in full.
 func (w *encoder) number(arg int, cell uint64) {
 	if w.plan.args[arg].kind == cellString {
-		w.uint(w.numbers[cell])
+		w.uint(w.places[cell])
 		return
 	}
 	w.buf = binary.LittleEndian.AppendUint64(w.buf, cell)
@@ -168,10 +175,15 @@ func (w *encoder) ring(k *key) {
 	if n == 0 {
 		return
 	}
-	words := make([]uint64, n)
+	if cap(w.words) < n {
+		w.words = make([]uint64, n+n/2)
+	}
+	words := w.words[:n]
 	column := func(word int) []uint64 {
+		at := k.ring.head*p.stride + word
 		for i := range words {
-			words[i] = k.ring.row(i, p.stride)[word]
+			words[i] = k.ring.words[at]
+			at += p.stride
 		}
 		return words
 	}
@@ -183,7 +195,7 @@ func (w *encoder) ring(k *key) {
 		if p.args[a].kind == cellString {
 			for i := range words {
 				if k.ring.row(i, p.stride)[wordFlags]>>(32+a)&1 != 0 {
-					words[i] = w.numbers[words[i]]
+					words[i] = w.places[words[i]]
 				}
 			}
 		}
@@ -218,13 +230,18 @@ func (w *encoder) packed(words []uint64) {
 	width := (bits.Len64(most-least) + 7) / 8
 	w.buf = append(w.buf, byte(width))
 	w.uint(least)
-	for _, x := range words {
-		x -= least
-		for range width {
-			w.buf = append(w.buf, byte(x))
-			x >>= 8
-		}
+	if width == 0 {
+		return
 	}
+	// Each word is written in full, and what is too much of it is written over
+	// by the next.
+	at, size := len(w.buf), len(words)*width
+	w.buf = slices.Grow(w.buf, size+8)[:at+size+8]
+	for _, x := range words {
+		binary.LittleEndian.PutUint64(w.buf[at:], x-least)
+		at += width
+	}
+	w.buf = w.buf[:at]
 }
 
 // extent writes what a span holds. Sessions are made anew from what is there,
@@ -308,19 +325,31 @@ func (w *encoder) exact(e *exact) {
 }
 
 func (w *encoder) table(arg int, t *table) {
-	all := make([]slot, 0, t.n)
+	w.uint(uint64(t.n))
+	if cap(w.words) < t.n {
+		w.words = make([]uint64, 0, 2*t.n)
+	}
+	cells := w.words[:0]
 	for _, s := range t.slots {
 		if s.count != 0 {
-			all = append(all, slot{w.cell(arg, s.cell), s.count})
+			cells = append(cells, s.cell)
 		}
 	}
-	slices.SortFunc(all, func(a, b slot) int { return cmp.Compare(a.cell, b.cell) })
-	w.uint(uint64(len(all)))
+	text := w.plan.args[arg].kind == cellString
+	if text {
+		slices.SortFunc(cells, func(a, b uint64) int { return cmp.Compare(w.places[a], w.places[b]) })
+	} else {
+		slices.Sort(cells)
+	}
 	at := uint64(0)
-	for _, s := range all {
-		w.uint(s.cell - at)
-		w.int(s.count)
-		at = s.cell
+	for _, cell := range cells {
+		code := cell
+		if text {
+			code = w.places[cell]
+		}
+		w.uint(code - at)
+		w.int(t.slots[t.find(cell, w.seed)].count)
+		at = code
 	}
 }
 

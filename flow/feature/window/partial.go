@@ -7,13 +7,14 @@ import (
 
 // engine is what the entities of a state share.
 type engine struct {
-	plan  *Plan
-	dict  dict
-	seed  uint64
-	most  int                      // events of one entity
-	grown int64                    // bytes that were taken since somebody looked
-	order []func(a, b uint64) bool // of the cells of each argument
-	back  []func(a, b uint64) bool // the same backwards
+	encoder encoder
+	plan    *Plan
+	dict    dict
+	seed    uint64
+	most    int                      // events of one entity
+	grown   int64                    // bytes that were taken since somebody looked
+	order   []func(a, b uint64) bool // of the cells of each argument
+	back    []func(a, b uint64) bool // the same backwards
 }
 
 func newEngine(p *Plan, most int) *engine {
