@@ -26,7 +26,7 @@ func TestSuite(t *testing.T) {
 	s := testserver.RabbitMQ(t)
 	bustest.Run(t, bustest.Options{
 		Open: func(t *testing.T) bus.Bus { return open(t, s, s.Secret) },
-		Restart: func(t *testing.T) {
+		Restart: func(*testing.T) { // the broker ends with the whole test
 			s.Stop(t)
 			time.Sleep(200 * time.Millisecond)
 			s.Start(t)

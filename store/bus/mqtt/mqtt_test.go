@@ -56,7 +56,7 @@ func TestSuite(t *testing.T) {
 			}
 			return topic
 		},
-		Restart: func(t *testing.T) {
+		Restart: func(*testing.T) { // the broker ends with the whole test
 			s.Stop(t)
 			time.Sleep(200 * time.Millisecond)
 			s.Start(t)
