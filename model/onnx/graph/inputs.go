@@ -94,10 +94,11 @@ func unique(fields []model.Field) error {
 }
 
 // sameColumns tells whether a file of Leat's own names the columns that the
-// graph has; their types are then what they were in training.
+// graph has; their types are then what they were in training, which for a
+// tensor of floats is anything that has numbers.
 func sameColumns(fields, own []model.Field) bool {
 	return slices.EqualFunc(fields, own, func(a, b model.Field) bool {
-		return a.Name == b.Name && (a.Type == frame.String) == (b.Type == frame.String)
+		return a.Name == b.Name && (a.Type == b.Type || a.Type == frame.Double && b.Type != frame.String)
 	})
 }
 
