@@ -142,7 +142,8 @@ func (a *App) monitors(list []spec.Resource) {
 	}
 	ctx, stop := context.WithCancel(a.life)
 	a.stopMonitors = stop
-	w := &monitor.Watcher{Live: a.watch.live, Keep: a.watch.keep, Clock: a.clock, Log: a.log}
+	features := monitor.Features{Served: served{a}, Newest: served{a}.newestEvent, Clock: a.clock}
+	w := &monitor.Watcher{Live: a.watch.live, Features: features.Look, Keep: a.watch.keep, Clock: a.clock, Log: a.log}
 	for _, m := range spec.All[*spec.Monitor](list) {
 		a.loops.Go(func() { w.Run(ctx, m) })
 	}

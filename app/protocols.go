@@ -23,6 +23,7 @@ func (a *App) openProtocols(s *server.Server, scoring *realtime.Service) {
 	oip.Register(s, a.inference)
 	azureml.Register(s, front)
 	predict.Register(s, front)
+	a.openFeast(s)
 }
 
 // isReady tells whether every part that all requests need answers.

@@ -66,7 +66,6 @@ var access = mlflowAccess(map[string]string{
 	"GET /swagger.json":                                 "score",
 	"GET /endpoints/{endpoint}/swagger.json":            readOrScore,
 
-	"GET /health":                   open,
 	"POST /get-online-features":     "read",
 	"POST /write-to-online-store":   "run",
 	"POST /push":                    "run",
@@ -144,6 +143,11 @@ var bodies = map[string]string{
 	"POST /v1/sql":                          `{"sql":"select 1"}`,
 	"POST /v1/features/read":                `{"features":["risk:amount"],"entities":{}}`,
 	"POST /v1/features/{name}/push":         `{"rows":[]}`,
+	"POST /get-online-features":             `{"features":["risk:amount"],"entities":{"id":["a"]}}`,
+	"POST /write-to-online-store":           `{"feature_view_name":"risk","df":{}}`,
+	"POST /push":                            `{"push_source_name":"risk","df":{}}`,
+	"POST /materialize":                     `{"start_ts":"2026-01-01","end_ts":"2026-01-02","feature_views":["risk"]}`,
+	"POST /materialize-incremental":         `{"end_ts":"2026-01-02","feature_views":["risk"]}`,
 	"POST /v1/keys":                         `{"name":"k","grants":["*:*"]}`,
 }
 

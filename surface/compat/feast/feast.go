@@ -119,6 +119,7 @@ type Order struct {
 type Services struct {
 	Names Names
 	Store Store
+	// Ready is asked by GET /health; where it is nil somebody else answers that.
 	Ready func(context.Context) bool
 }
 
@@ -155,7 +156,9 @@ func Register(s *server.Server, services Services) {
 	handle("POST /push", f.push)
 	handle("POST /materialize", f.materialise)
 	handle("POST /materialize-incremental", f.materialiseOn)
-	s.HandleOpen("GET /health", http.HandlerFunc(f.health))
+	if services.Ready != nil {
+		s.HandleOpen("GET /health", http.HandlerFunc(f.health))
+	}
 }
 
 // health answers 200 or 503 and no more.
@@ -198,4 +201,13 @@ func permit(p identity.Principal, verb, name string) error {
 		return nil
 	}
 	return fault.New(fault.Forbidden, "%s may not %s %s", p.Name, verb, name).Hint("a key needs the grant \"%s:%s\"", verb, name)
+}
+
+// hidden is an error about a thing, as somebody is told of it who may not do
+// anything with things of that name.
+func hidden(p identity.Principal, verb, name string, err error) error {
+	if refused := permit(p, verb, name); refused != nil {
+		return refused
+	}
+	return err
 }

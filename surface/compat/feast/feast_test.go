@@ -326,7 +326,7 @@ func TestGrants(t *testing.T) {
 		status          int
 	}{
 		{"", "/get-online-features", read, 401}, {"read:other", "/get-online-features", read, 403}, {"read:act", "/get-online-features", read, 200},
-		{"read:act", "/push", push, 403}, {"run:act", "/push", push, 200},
+		{"read:act", "/push", push, 403}, {"read:act", "/get-online-features", strings.Replace(read, "act", "nosuch", 1), 403}, {"run:act", "/push", push, 200},
 		{"run:act", "/materialize-incremental", all, 403}, {"run:*", "/materialize-incremental", all, 200},
 	} {
 		if status, answer := ask(t, url+c.path, c.body, c.key); status != c.status {

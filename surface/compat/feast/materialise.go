@@ -81,11 +81,11 @@ func (f *surface) order(w http.ResponseWriter, r *http.Request, p identity.Princ
 		return fault.New(fault.Unsupported, "versions of a view cannot be materialised").Hint("the present definition is, without a version")
 	}
 	for _, name := range o.Views {
-		if _, err := f.Names.View(r.Context(), name); err != nil {
-			return named(err, fault.NotFound, noView)
-		}
 		if err := permit(p, "run", name); err != nil {
 			return err
+		}
+		if _, err := f.Names.View(r.Context(), name); err != nil {
+			return named(err, fault.NotFound, noView)
 		}
 	}
 	if len(o.Views) == 0 {

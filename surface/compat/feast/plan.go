@@ -9,6 +9,7 @@ import (
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/surface/compat"
 )
 
@@ -35,12 +36,26 @@ const (
 	maxPlan  = 64 << 10
 )
 
-// plan finds the plan of a question, or makes it.
-func (f *surface) plan(ctx context.Context, q *question) (*plan, error) {
+// plan finds the plan of a question, or makes it, for somebody who may read its
+// views. Who may not is not told what there is.
+func (f *surface) plan(ctx context.Context, p identity.Principal, q *question) (*plan, error) {
+	plan, err := f.find(ctx, p, q)
+	if err != nil {
+		return nil, err
+	}
+	for i := range plan.wanted {
+		if err := permit(p, "read", plan.wanted[i].View.Name); err != nil {
+			return nil, err
+		}
+	}
+	return plan, nil
+}
+
+func (f *surface) find(ctx context.Context, by identity.Principal, q *question) (*plan, error) {
 	if q.Service != "" {
 		wanted, err := f.Names.Service(ctx, q.Service)
 		if err != nil {
-			return nil, named(err, fault.NotFound, noService)
+			return nil, hidden(by, "read", q.Service, named(err, fault.NotFound, noService))
 		}
 		return f.newPlan(ctx, wanted, q.Full)
 	}
@@ -56,7 +71,7 @@ func (f *surface) plan(ctx context.Context, q *question) (*plan, error) {
 			return nil, unread(err)
 		}
 	}
-	wanted, err := f.wanted(ctx, references)
+	wanted, err := f.wanted(ctx, by, references)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +100,7 @@ func (f *surface) holds(ctx context.Context, p *plan) bool {
 
 // wanted resolves references to features, view by view in the order in which
 // they come up.
-func (f *surface) wanted(ctx context.Context, references []string) ([]Wanted, error) {
+func (f *surface) wanted(ctx context.Context, by identity.Principal, references []string) ([]Wanted, error) {
 	if len(references) == 0 {
 		return nil, fault.New(fault.Invalid, "no features are asked for").Hint(`write "features": ["view:feature"], or name a feature_service`)
 	}
@@ -100,7 +115,7 @@ func (f *surface) wanted(ctx context.Context, references []string) ([]Wanted, er
 		if !ok {
 			v, err := f.Names.View(ctx, view)
 			if err != nil {
-				return nil, named(err, fault.NotFound, noView)
+				return nil, hidden(by, "read", view, named(err, fault.NotFound, noView))
 			}
 			i, at[view] = len(wanted), len(wanted)
 			wanted = append(wanted, Wanted{View: v})

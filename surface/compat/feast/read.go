@@ -31,14 +31,9 @@ func (f *surface) read(w http.ResponseWriter, r *http.Request, p identity.Princi
 	if err := wire.Unmarshal(b.body.Bytes(), &q); err != nil {
 		return unread(err)
 	}
-	plan, err := f.plan(r.Context(), &q)
+	plan, err := f.plan(r.Context(), p, &q)
 	if err != nil {
 		return err
-	}
-	for _, v := range plan.wanted {
-		if err := permit(p, "read", v.View.Name); err != nil {
-			return err
-		}
 	}
 	keys, err := plan.read(&q.Entities)
 	if err != nil {

@@ -31,7 +31,7 @@ func (f *surface) write(w http.ResponseWriter, r *http.Request, p identity.Princ
 	}
 	v, err := f.Names.View(r.Context(), m.View)
 	if err != nil {
-		return named(err, fault.NotFound, noView)
+		return hidden(p, "run", m.View, named(err, fault.NotFound, noView))
 	}
 	if err := f.store(r, p, []*View{v}, &m.Rows, Target{Online: true}); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (f *surface) push(w http.ResponseWriter, r *http.Request, p identity.Princi
 	}
 	views, err := f.Names.Source(r.Context(), m.Source)
 	if err != nil {
-		return named(err, fault.NotFound, noPushSource)
+		return hidden(p, "run", m.Source, named(err, fault.NotFound, noPushSource))
 	}
 	if err := f.store(r, p, views, &m.Rows, to); err != nil {
 		return err
