@@ -47,6 +47,8 @@ func sendsSecret(r spec.Resource) bool {
 	switch s := r.Spec.(type) {
 	case *spec.Source:
 		return s.Secret != ""
+	case *spec.Trigger: // what is signed with it tells something of it
+		return s.Start.Secret != ""
 	case *spec.Model:
 		return s.Remote != nil && (s.Remote.Secret != "" || s.Remote.Entra != nil)
 	}
