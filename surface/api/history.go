@@ -19,6 +19,7 @@ import (
 	"github.com/leat-ai/leat/flow/feature"
 	"github.com/leat-ai/leat/flow/feature/past"
 	"github.com/leat-ai/leat/flow/feature/tables"
+	"github.com/leat-ai/leat/flow/ingest"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/surface/server"
 )
@@ -74,12 +75,13 @@ func (a *API) history(s *server.Server) {
 	a.huma.OpenAPI().AddOperation(&huma.Operation{
 		Method: http.MethodPost, Path: historyRoute, OperationID: "find-feature-history", Tags: []string{"features"}, Security: needs(verbRead),
 		Summary:     "Give rows the features that their entities had at their times",
-		Description: "Rows come and go as an Arrow stream; the features stand behind the columns that came.",
+		Description: "Rows come as a CSV or Parquet file, packed or not, and go as an Arrow stream; the features stand behind the columns that came.",
 		Parameters: []*huma.Param{
 			{Name: "view", In: "query", Schema: &huma.Schema{Type: "array", Items: text}, Description: "feature views"},
 			{Name: "time", In: "query", Schema: text, Description: "column with the times of the rows"},
+			{Name: "format", In: "query", Schema: text, Description: "csv or parquet; found out when absent"},
 		},
-		RequestBody: &huma.RequestBody{Required: true, Content: stream},
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{fileType: stream[arrowType]}},
 		Responses:   map[string]*huma.Response{"200": {Description: "the rows with their features", Content: stream}},
 	})
 }
@@ -121,7 +123,7 @@ func (a *API) findHistory(w http.ResponseWriter, r *http.Request) (begun bool, e
 	if _, err := io.Copy(file, r.Body); err != nil {
 		return false, fault.Wrap(err, fault.Invalid, "the rows broke off")
 	}
-	rows, err := readArrow(file)
+	rows, err := readSent(ctx, file.Name(), q.Get("format"), t.Inputs())
 	if err != nil {
 		return false, err
 	}
@@ -130,7 +132,7 @@ func (a *API) findHistory(w http.ResponseWriter, r *http.Request) (begun bool, e
 		return false, err
 	}
 	defer func() { _ = joined.Close() }()
-	if rows, err = readArrow(file); err != nil {
+	if rows, err = readSent(ctx, file.Name(), q.Get("format"), t.Inputs()); err != nil {
 		return false, err
 	}
 	return writeHistory(ctx, w, rows, t.Set, joined)
@@ -175,57 +177,97 @@ func writeHistory(ctx context.Context, w http.ResponseWriter, rows frame.Reader,
 	return true, fault.Wrap(out.Close(), fault.Canceled, "the answer cannot be sent")
 }
 
-// arrowRows reads an Arrow stream that somebody sent.
-type arrowRows struct {
-	reader *ipc.Reader
-	schema *arrow.Schema
+// sentRows are the rows of a file that somebody sent, which is read like one
+// of ingest: as CSV or Parquet, packed or not. What the views need has the type
+// that they need, everything else is text.
+type sentRows struct {
+	schema  *arrow.Schema
+	batches chan frame.Batch
+	done    chan error
+	cancel  context.CancelFunc
+	file    *ingest.Rows
 }
 
-func readArrow(file io.ReadSeeker) (_ frame.Reader, err error) {
-	defer notArrow(&err)
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return nil, fault.Wrap(err, fault.Unavailable, "the rows cannot be read again")
-	}
-	r, err := ipc.NewReader(file)
+func readSent(ctx context.Context, path, format string, needed []frame.Column) (*sentRows, error) {
+	file, err := ingest.OpenRows(ctx, path, ingest.RowsOptions{Format: format})
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "the rows are no Arrow stream")
-	}
-	columns, err := frame.ColumnsOf(r.Schema())
-	if err != nil {
-		r.Release()
-		return nil, fault.Wrap(err, fault.Invalid, "the rows have a column of a type that tables do not have")
-	}
-	return &arrowRows{reader: r, schema: frame.SchemaOf(columns)}, nil
-}
-
-// notArrow makes an error of a panic of the library, which checks less than it
-// should of broken bytes.
-func notArrow(err *error) {
-	if p := recover(); p != nil {
-		*err = fault.New(fault.Invalid, "the rows are a broken Arrow stream")
-	}
-}
-
-func (r *arrowRows) Schema() *arrow.Schema { return r.schema }
-
-func (r *arrowRows) Next(ctx context.Context) (_ frame.Batch, err error) {
-	defer notArrow(&err)
-	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if !r.reader.Next() {
-		if err := r.reader.Err(); err != nil && err != io.EOF {
-			return nil, fault.Wrap(err, fault.Invalid, "the rows are a broken Arrow stream")
-		}
-		return nil, io.EOF
+	picks, err := picksOf(file.Names(), needed)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
 	}
-	return array.NewRecordBatch(r.schema, r.reader.RecordBatch().Columns(), r.reader.RecordBatch().NumRows()), nil
+	columns := make([]frame.Column, len(picks))
+	for i, p := range picks {
+		columns[i] = p.Column
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	r := &sentRows{schema: frame.SchemaOf(columns), batches: make(chan frame.Batch), done: make(chan error, 1), cancel: cancel, file: file}
+	go func() {
+		_, err := ingest.EachRows(ctx, file, picks,
+			func(b frame.Batch) (frame.Batch, error) { b.Retain(); return b, nil },
+			func(b frame.Batch) error {
+				select {
+				case r.batches <- b:
+					return nil
+				case <-ctx.Done():
+					b.Release()
+					return ctx.Err()
+				}
+			})
+		close(r.batches)
+		r.done <- err
+	}()
+	return r, nil
 }
 
-func (r *arrowRows) Close() error {
-	if r.reader != nil {
-		r.reader.Release()
-		r.reader = nil
+// picksOf finds the columns that are needed, each with its mistake.
+func picksOf(names []string, needed []frame.Column) ([]ingest.Pick, error) {
+	var mistakes fault.List
+	picks := make([]ingest.Pick, len(names))
+	for i, name := range names {
+		picks[i] = ingest.Pick{Column: frame.Column{Name: name, Type: frame.String}, At: i}
 	}
-	return nil
+	for _, c := range needed {
+		at := slices.Index(names, c.Name)
+		if at >= 0 {
+			picks[at].Type = c.Type
+			continue
+		}
+		err := fault.New(fault.Invalid, "the rows have no column %q, a %s", c.Name, c.Type)
+		if near := fault.Nearest(c.Name, names); near != "" {
+			mistakes.Add(err.Hint("did you mean %s?", near))
+			continue
+		}
+		mistakes.Add(err.Hint("the features are looked up by it"))
+	}
+	return picks, mistakes.Err()
+}
+
+func (r *sentRows) Schema() *arrow.Schema { return r.schema }
+
+func (r *sentRows) Next(ctx context.Context) (frame.Batch, error) {
+	select {
+	case b, more := <-r.batches:
+		if more {
+			return b, nil
+		}
+		err := <-r.done
+		r.done <- err // for whoever asks again
+		if err == nil {
+			err = io.EOF
+		}
+		return nil, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Close ends the reading. It is safe to call twice.
+func (r *sentRows) Close() error {
+	r.cancel()
+	for b := range r.batches {
+		b.Release()
+	}
+	return r.file.Close()
 }

@@ -4,10 +4,9 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"slices"
+	"os"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -15,9 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/leat-ai/leat/base/fault"
-	"github.com/leat-ai/leat/base/frame"
-	"github.com/leat-ai/leat/flow/ingest"
-	"github.com/leat-ai/leat/surface/api"
 	"github.com/leat-ai/leat/surface/client"
 )
 
@@ -54,23 +50,12 @@ type foundHistory struct {
 
 func (c *commands) featureHistory(ctx context.Context, cl *client.Client, views []string, f historyFlags) error {
 	began := time.Now()
-	plan, err := cl.HistoryPlan(ctx, views, f.time)
+	rows, err := os.Open(f.rows)
 	if err != nil {
-		return err
-	}
-	rows, err := ingest.OpenRows(ctx, f.rows, ingest.RowsOptions{})
-	if err != nil {
-		return err
+		return fault.Wrap(err, fault.Invalid, "cannot read %s", f.rows)
 	}
 	defer func() { _ = rows.Close() }() // it was only read
-	picks, err := historyPicks(rows.Names(), plan.Inputs)
-	if err != nil {
-		return fault.Wrap(err, fault.KindOf(err), "%s", f.rows)
-	}
-	body, sent := io.Pipe()
-	go func() { sent.CloseWithError(sendRows(ctx, rows, picks, sent)) }()
-	defer func() { _ = body.Close() }() // ends the sending when the server read no more
-	answer, err := cl.FeatureHistory(ctx, views, f.time, body)
+	answer, err := cl.FeatureHistory(ctx, views, f.time, rows)
 	if err != nil {
 		return err
 	}
@@ -80,48 +65,6 @@ func (c *commands) featureHistory(ctx context.Context, cl *client.Client, views 
 		return err
 	}
 	return json.NewEncoder(c.Out).Encode(foundHistory{Rows: n, Seconds: time.Since(began).Seconds()})
-}
-
-// historyPicks reads what the views need as the types that they need, and
-// every other column as text, which goes through as it is.
-func historyPicks(names []string, needed []api.Column) ([]ingest.Pick, error) {
-	var mistakes fault.List
-	types := map[string]frame.Type{}
-	for _, c := range needed {
-		types[c.Name] = frame.Type(c.Type)
-		if !slices.Contains(names, c.Name) {
-			err := fault.New(fault.Invalid, "there is no column %q, a %s", c.Name, c.Type)
-			if near := fault.Nearest(c.Name, names); near != "" {
-				mistakes.Add(err.Hint("did you mean %s?", near))
-				continue
-			}
-			mistakes.Add(err.Hint("the views look features up by it"))
-		}
-	}
-	picks := make([]ingest.Pick, len(names))
-	for i, name := range names {
-		picks[i] = ingest.Pick{Column: frame.Column{Name: name, Type: frame.String}, At: i}
-		if t, ok := types[name]; ok {
-			picks[i].Type = t
-		}
-	}
-	return picks, mistakes.Err()
-}
-
-// sendRows writes a file's rows as an Arrow stream.
-func sendRows(ctx context.Context, rows *ingest.Rows, picks []ingest.Pick, w io.Writer) error {
-	columns := make([]frame.Column, len(picks))
-	for i, p := range picks {
-		columns[i] = p.Column
-	}
-	out := ipc.NewWriter(w, ipc.WithSchema(frame.SchemaOf(columns)))
-	_, err := ingest.EachRows(ctx, rows, picks,
-		func(b frame.Batch) (frame.Batch, error) { b.Retain(); return b, nil },
-		func(b frame.Batch) error {
-			defer b.Release()
-			return fault.Wrap(out.Write(b), fault.Unavailable, "the rows cannot be sent")
-		})
-	return errors.Join(err, out.Close())
 }
 
 // writeArrowRows writes an Arrow stream as CSV with a header, and counts its

@@ -20,14 +20,15 @@ func (c *Client) HistoryPlan(ctx context.Context, views []string, time string) (
 	return out, c.do(ctx, call{method: http.MethodGet, path: "/v1/feature-history", query: historyQuery(views, time)}, &out)
 }
 
-// FeatureHistory gives rows, an Arrow stream, the features that their entities
-// had at their times: an Arrow stream of both, which the caller closes.
+// FeatureHistory gives rows, a CSV or Parquet file, the features that their
+// entities had at their times: an Arrow stream of both, which the caller
+// closes.
 func (c *Client) FeatureHistory(ctx context.Context, views []string, time string, rows io.Reader) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/v1/feature-history?"+historyQuery(views, time).Encode(), rows)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "the request cannot be made")
 	}
-	req.Header.Set("Content-Type", "application/vnd.apache.arrow.stream")
+	req.Header.Set("Content-Type", "application/octet-stream")
 	if c.key != "" {
 		req.Header.Set("Authorization", "Bearer "+c.key)
 	}
