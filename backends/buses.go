@@ -15,6 +15,7 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/guard/egress"
 	"github.com/leat-ai/leat/store/bus"
+	"github.com/leat-ai/leat/store/bus/kafka"
 	"github.com/leat-ai/leat/store/bus/nats"
 )
 
@@ -60,14 +61,40 @@ type broker struct {
 	options map[string]string
 }
 
-// busOpener opens the bus of a broker.
-type busOpener func(s *Buses, ctx context.Context, b broker) (bus.Bus, error)
+// busKind is one sort of bus: what opens it, and which options it has.
+type busKind struct {
+	open    func(s *Buses, ctx context.Context, b broker) (bus.Bus, error)
+	options []string
+}
 
-// busOpeners lists what opens buses, by scheme.
-func busOpeners() map[string]busOpener {
-	return map[string]busOpener{
-		"nats": (*Buses).openNATS,
+// busKinds lists the sorts of buses, by scheme.
+func busKinds() map[string]busKind {
+	return map[string]busKind{
+		"nats":  {(*Buses).openNATS, []string{"tls", "ca", "partitions", "replicas", "keep", "bytes", "dedupe"}},
+		"kafka": {(*Buses).openKafka, []string{"tls", "ca", "partitions", "replicas", "max_event", "sasl"}},
 	}
+}
+
+// optionsOf returns of a resource's options those that one sort of bus has. A
+// stream has options once, for where it reads and where it writes: what only
+// another sort has is left out, and what none has is a mistake. The group
+// belongs to the reader.
+func optionsOf(scheme string, options map[string]string) (map[string]string, error) {
+	kinds, known := busKinds(), map[string]string{}
+	for name, value := range options {
+		some := name == "group"
+		for _, k := range kinds {
+			some = some || slices.Contains(k.options, name)
+		}
+		if !some {
+			return nil, fault.New(fault.Invalid, "no bus has an option %q", name).
+				Hint("%s:// has %s", scheme, strings.Join(kinds[scheme].options, ", "))
+		}
+		if slices.Contains(kinds[scheme].options, name) {
+			known[name] = value
+		}
+	}
+	return known, nil
 }
 
 // NewBuses checks the configuration. It starts nothing: a server that has no
@@ -179,24 +206,28 @@ func (s *Buses) Bus(ctx context.Context, address string, o BusOptions) (bus.Bus,
 	if err != nil {
 		return nil, "", err
 	}
-	open, ok := busOpeners()[scheme]
+	kind, ok := busKinds()[scheme]
 	if !ok {
 		return nil, "", fault.New(fault.Unsupported, "no bus is called %s://", scheme).
-			Hint("the buses are %s", strings.Join(slices.Sorted(maps.Keys(busOpeners())), ", "))
+			Hint("the buses are %s", strings.Join(slices.Sorted(maps.Keys(busKinds())), ", "))
+	}
+	options, err := optionsOf(scheme, o.Options)
+	if err != nil {
+		return nil, "", err
 	}
 	if len(b.hosts) == 0 {
-		topic, options := b.topic, b.options
+		topic, own := b.topic, b.options
 		b = s.brokers[scheme]
-		b.topic, b.options = topic, merged(b.options, options)
+		b.topic, b.options = topic, merged(b.options, own)
 	}
-	b.options = merged(b.options, o.Options)
+	b.options = merged(b.options, options)
 	if o.Secret != "" {
 		b.secret = o.Secret
 	}
 	if b.topic == "" {
 		return nil, "", fault.New(fault.Invalid, "%s names no topic", withoutQuery(address))
 	}
-	opened, err := open(s, ctx, b)
+	opened, err := kind.open(s, ctx, b)
 	return opened, b.topic, err
 }
 
@@ -220,6 +251,32 @@ func (s *Buses) openNATS(ctx context.Context, b broker) (bus.Bus, error) {
 		c.Servers = append(c.Servers, "nats://"+withPort(host, "4222"))
 	}
 	return nats.Open(ctx, c)
+}
+
+func (s *Buses) openKafka(ctx context.Context, b broker) (bus.Bus, error) {
+	if len(b.hosts) == 0 {
+		return nil, fault.New(fault.Invalid, "no broker is configured for kafka://%s", b.topic).
+			Hint("start with --bus kafka://host:9092, or write kafka://host:9092/%s", b.topic)
+	}
+	topics, mechanism, err := kafka.Parse(without(b.options, "tls", "ca"))
+	if err != nil {
+		return nil, err
+	}
+	c := kafka.Config{
+		Topics: topics, SASL: mechanism, Secret: s.secret(b.secret),
+		Dial: egress.Dialer{Policy: s.config.Policy, Stall: time.Hour}.DialContext,
+	}
+	var required bool
+	if c.TLS, required, err = s.tls(b); err != nil {
+		return nil, err
+	}
+	if c.TLS == nil && required {
+		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	for _, host := range b.hosts {
+		c.Brokers = append(c.Brokers, withPort(host, "9092"))
+	}
+	return kafka.Open(ctx, c)
 }
 
 // secret returns what resolves a reference when it is needed; nil for none.

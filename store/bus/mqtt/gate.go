@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -47,9 +48,22 @@ func (g *gate) Read(p []byte) (int, error) {
 	}
 }
 
-// Close closes the connection and lets a read end.
+// lingering is how long a broker has to close its side first.
+const lingering = 500 * time.Millisecond
+
+// Close closes the connection and lets a read end. It reads what the broker
+// still sends until that has closed its side: a socket that is closed with
+// something unread resets the connection, and the broker would lose what it
+// has not read itself, acknowledgements among it.
 func (g *gate) Close() error {
-	g.once.Do(func() { close(g.closed) })
+	g.once.Do(func() {
+		close(g.closed)
+		half, ok := g.Conn.(interface{ CloseWrite() error })
+		if !ok || half.CloseWrite() != nil || g.SetReadDeadline(time.Now().Add(lingering)) != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, g.Conn) // the end, or that it took too long
+	})
 	return g.Conn.Close()
 }
 

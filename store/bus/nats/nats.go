@@ -36,6 +36,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -152,11 +153,16 @@ func Open(ctx context.Context, c Config) (*Bus, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	options, err := c.options(ctx)
+	d := &dialer{dial: c.Dial}
+	options, err := c.options(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	return connect(ctx, c, strings.Join(c.Servers, ","), options)
+	b, err := connect(ctx, c, strings.Join(c.Servers, ","), options)
+	if refused := d.refusal(); err != nil && refused != nil {
+		return nil, refused // the client says only that no server is there
+	}
+	return b, err
 }
 
 // connect opens the connection in the background, so that the context bounds
@@ -215,10 +221,10 @@ func delay(round int) time.Duration {
 }
 
 // options are those of connecting to another process.
-func (c Config) options(ctx context.Context) ([]nats.Option, error) {
+func (c Config) options(ctx context.Context, d *dialer) ([]nats.Option, error) {
 	var all []nats.Option
 	if c.Dial != nil {
-		all = append(all, nats.SetCustomDialer(dialer(c.Dial)))
+		all = append(all, nats.SetCustomDialer(d))
 	}
 	if c.TLS != nil || c.RequireTLS {
 		all = append(all, nats.Secure(c.TLS))
@@ -233,13 +239,28 @@ func (c Config) options(ctx context.Context) ([]nats.Option, error) {
 	return append(all, auth), nil
 }
 
-type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+// dialer dials for the client, and keeps why an address may not be dialled.
+type dialer struct {
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	refused atomic.Pointer[fault.Error]
+}
 
 // Dial connects within the time that a connection may take.
-func (d dialer) Dial(network, address string) (net.Conn, error) {
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return d(ctx, network, address)
+	conn, err := d.dial(ctx, network, address)
+	if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind == fault.Forbidden {
+		d.refused.Store(f)
+	}
+	return conn, err
+}
+
+func (d *dialer) refusal() error {
+	if f := d.refused.Load(); f != nil {
+		return f
+	}
+	return nil
 }
 
 func (b *Bus) changed() {
