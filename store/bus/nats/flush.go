@@ -36,7 +36,7 @@ type syncer struct {
 	block   int           // the block with the highest number that was flushed; 0: none yet
 }
 
-func newSyncer(folder string) *syncer {
+func newSyncer(folder string, flush func(path string) error) *syncer {
 	return &syncer{folder: folder, flush: flush, round: make(chan struct{})}
 }
 

@@ -41,6 +41,7 @@ const maxPayload = 32 << 20
 type Server struct {
 	server *server.Server
 	config ServerConfig
+	flush  func(path string) error // to the disk
 	once   sync.Once
 
 	mu      sync.Mutex
@@ -113,7 +114,7 @@ func Start(ctx context.Context, c ServerConfig) (*Server, error) {
 		return nil, fault.Wrap(err, fault.Internal, "the embedded bus cannot be made")
 	}
 	go inner.Start()
-	s := &Server{server: inner, config: c}
+	s := &Server{server: inner, config: c, flush: flush}
 	if c.grouped() {
 		s.syncers = map[string]*syncer{}
 	}
@@ -165,7 +166,7 @@ func (s *Server) syncer(t *topic) *syncer {
 	defer s.mu.Unlock()
 	key := t.stream + "@" + t.identity
 	if s.syncers[key] == nil {
-		s.syncers[key] = newSyncer(filepath.Join(s.server.StoreDir(), "$G", "streams", t.stream))
+		s.syncers[key] = newSyncer(filepath.Join(s.server.StoreDir(), "$G", "streams", t.stream), s.flush)
 	}
 	return s.syncers[key]
 }
