@@ -17,6 +17,7 @@ import (
 	"runtime/pprof"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -144,21 +145,22 @@ func run(s sizes) error {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	var rates []float64
+	var rates, times []float64
 	var last *measured
 	for range s.rounds {
 		runtime.GC()
 		if last, err = round(plan, fed); err != nil {
 			return err
 		}
-		rates = append(rates, last.rate)
+		rates, times = append(rates, last.rate), append(times, last.cpu.Seconds()*1e6)
 	}
-	return report(s, plan, rates, last)
+	return report(s, plan, rates, times, last)
 }
 
 // measured is what a round gave.
 type measured struct {
 	rate   float64 // events a second
+	cpu    time.Duration
 	states [partitions]*window.State
 }
 
@@ -189,12 +191,22 @@ func round(plan *window.Plan, fed [partitions][]frame.Batch) (*measured, error) 
 		return nil, err
 	}
 	rows = 0
-	began := time.Now()
+	began, used := time.Now(), processor()
 	if err := each(true); err != nil {
 		return nil, err
 	}
 	m.rate = float64(rows) / time.Since(began).Seconds()
+	m.cpu = (processor() - used) / time.Duration(rows)
 	return m, nil
+}
+
+// processor is the time of the processors that this process has taken.
+func processor() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // feed reads the values of each event and adds it, batch by batch.
@@ -213,8 +225,9 @@ func feed(s *window.State, batches []frame.Batch) error {
 	return nil
 }
 
-func report(s sizes, plan *window.Plan, rates []float64, m *measured) error {
+func report(s sizes, plan *window.Plan, rates, times []float64, m *measured) error {
 	slices.Sort(rates)
+	slices.Sort(times)
 	var size window.Size
 	var stored, keys int
 	var states [][]byte
@@ -238,6 +251,7 @@ func report(s sizes, plan *window.Plan, rates []float64, m *measured) error {
 		Setup: fmt.Sprintf("%d events of %d entities over 48 h, the second half timed; 20 features, batches of %d, two partitions", s.events, s.keys, batchRows),
 		Figures: []result.Figure{
 			result.Figure{Name: "events with their values", Value: rates[len(rates)/2], Unit: "events/s", Least: rates[0], Most: rates[len(rates)-1]}.AtLeast(200_000),
+			{Name: "processor time of an event", Value: times[len(times)/2], Unit: "µs", Least: times[0], Most: times[len(times)-1]},
 			{Name: "memory of an entity", Value: float64(size.Bytes) / float64(size.Keys), Unit: "B", Note: fmt.Sprintf("%.0f events of 24 h each", float64(size.Events)/float64(size.Keys))},
 			{Name: "stored bytes of an entity", Value: float64(stored) / float64(keys), Unit: "B"},
 			{Name: "values from stored bytes", Value: read.Seconds() * 1e6, Unit: "µs"},

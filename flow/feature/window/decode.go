@@ -323,6 +323,7 @@ func (r *decoder) extent(k *key, s *span, x *extent) {
 
 func (r *decoder) wedge(k *key, d *slotDef, x *extent, i int) {
 	w := &x.wedges[i]
+	w.due = never
 	at := uint64(0)
 	for range r.size(1) {
 		at += r.uint()

@@ -1,6 +1,10 @@
 package window
 
-import "github.com/leat-ai/leat/spec"
+import (
+	"math"
+
+	"github.com/leat-ai/leat/spec"
+)
 
 // tile is the partial aggregates of the events of one stretch of time that are
 // not kept singly any more.
@@ -37,13 +41,17 @@ func (e *engine) settle(k *key, least int64) {
 		e.seek(k, least)
 	}
 	cut := less(least, p.keep)
-	n := 0
-	for n < k.ring.n && k.ring.time(n, p.stride) < cut {
-		e.fold(k, k.ring.row(n, p.stride))
-		n++
-	}
-	if n > 0 {
+	if k.oldest < cut {
+		n := 0
+		for n < k.ring.n && k.ring.time(n, p.stride) < cut {
+			e.fold(k, k.ring.row(n, p.stride))
+			n++
+		}
 		e.shift(k, n)
+		k.oldest = math.MaxInt64
+		if k.ring.n > 0 {
+			k.oldest = k.ring.time(0, p.stride)
+		}
 	}
 	for i := range p.tilings {
 		e.prune(k, i, least, cut)

@@ -16,6 +16,7 @@ type key struct {
 	tiles  [][]tile // by tiling, each in the order of time
 	lasts  []best   // the latest values of events that are not in the ring any more
 	newest int64    // the time of the newest event
+	oldest int64    // no event of the ring is before it
 	at     int64
 	hi     int // events of the ring before at
 	spans  []extent
@@ -28,6 +29,7 @@ type key struct {
 type extent struct {
 	partial
 	lo     int     // the first event of the ring that is in it
+	due    int64   // no event of the ring that is in it is before it
 	tile   int64   // the first tile that is; of a session 1 where its tile is
 	wedges []wedge // of the extremes
 	stale  bool    // the wedges, or the session, are to be made anew
@@ -40,18 +42,41 @@ const never = math.MinInt64
 
 func (e *engine) newKey() *key {
 	p := e.plan
-	k := &key{newest: never, at: never, tiles: make([][]tile, len(p.tilings)), lasts: make([]best, len(p.lasts)), spans: make([]extent, len(p.spans))}
+	k := &key{newest: never, oldest: never, at: never, tiles: make([][]tile, len(p.tilings)), lasts: make([]best, len(p.lasts)), spans: make([]extent, len(p.spans))}
 	for i := range p.spans {
 		l := &p.spans[i].layout
-		k.spans[i] = extent{partial: newPartial(l), wedges: make([]wedge, len(l.extremes)), tile: never}
+		k.spans[i] = extent{wedges: make([]wedge, len(l.extremes)), tile: never, due: never}
 		if p.spans[i].shape == session {
 			k.spans[i].tile = 0
 		}
 		e.grown += int64(8*len(l.counts) + 48*(len(l.sums)+len(l.squares)) + 32*(len(l.tables)+len(l.sketches)+len(l.extremes)) + 200)
 	}
+	e.lay(k)
 	e.grown += 200
 	return k
 }
+
+// lay gives the spans of a key their partial aggregates, those of one sort side
+// by side, so that an event touches few lines of memory.
+func (e *engine) lay(k *key) {
+	var n layoutSize
+	for i := range e.plan.spans {
+		n.add(&e.plan.spans[i].layout)
+	}
+	all := n.partial()
+	for i := range k.spans {
+		l := &e.plan.spans[i].layout
+		x := &k.spans[i].partial
+		x.counts, all.counts = cut(all.counts, len(l.counts))
+		x.sums, all.sums = cut(all.sums, len(l.sums))
+		x.squares, all.squares = cut(all.squares, len(l.squares))
+		x.tables, all.tables = cut(all.tables, len(l.tables))
+		x.sketches, all.sketches = cut(all.sketches, len(l.sketches))
+	}
+}
+
+// cut takes the first n of a list.
+func cut[T any](all []T, n int) (first, rest []T) { return all[:n:n], all[n:] }
 
 // clear makes a key as new, and keeps its memory.
 func (k *key) clear(p *Plan) {
@@ -62,11 +87,11 @@ func (k *key) clear(p *Plan) {
 		k.tiles[i] = k.tiles[i][:0]
 	}
 	clear(k.lasts)
-	k.newest, k.at, k.hi = never, never, 0
+	k.newest, k.oldest, k.at, k.hi = never, never, never, 0
 	for i := range k.spans {
 		x := &k.spans[i]
 		x.reset()
-		x.lo, x.tile, x.stale, x.some, x.last = 0, never, false, false, 0
+		x.lo, x.due, x.tile, x.stale, x.some, x.last = 0, never, never, false, false, 0
 		if p.spans[i].shape == session {
 			x.tile = 0
 		}
@@ -87,7 +112,7 @@ func (e *engine) add(k *key, row []uint64) bool {
 	if k.ids.has(row[wordID], &k.ring, stride, e.seed) {
 		return false
 	}
-	k.newest = max(k.newest, t)
+	k.newest, k.oldest = max(k.newest, t), min(k.oldest, t)
 	at := k.ring.n
 	for at > 0 && e.precedes(row, k.ring.row(at-1, stride)) {
 		at--
@@ -147,6 +172,7 @@ func (e *engine) insert(k *key, row []uint64, t int64) {
 		case t < s.start(k.at):
 			x.lo++
 		default:
+			x.due = min(x.due, t)
 			e.apply(&s.layout, &x.partial, row, 1)
 			e.peaks(s, x, row, t)
 		}
@@ -209,13 +235,8 @@ func (e *engine) seek(k *key, at int64) {
 func (e *engine) forward(k *key, s *span, x *extent, at int64, hi int) {
 	stride, start := e.plan.stride, s.start(at)
 	first := s.tile(start)
-	if k.hi > x.lo && k.ring.time(k.hi-1, stride) < start && (s.tiling < 0 || e.tilesEnd(k, s) < first) {
-		x.reset() // nothing of it stays
-		x.lo, x.tile, x.stale = k.hi, first, false
-	}
-	for x.lo < k.hi && k.ring.time(x.lo, stride) < start {
-		e.apply(&s.layout, &x.partial, k.ring.row(x.lo, stride), -1)
-		x.lo++
+	if x.due < start {
+		e.leave(k, s, x, start, first)
 	}
 	if s.tiling >= 0 && first != x.tile {
 		e.tilesBetween(k, s, x, x.tile, first, -1)
@@ -230,8 +251,29 @@ func (e *engine) forward(k *key, s *span, x *extent, at int64, hi int) {
 	}
 	for ; i < hi; i++ {
 		row := k.ring.row(i, stride)
+		t := int64(row[wordTime])
+		x.due = min(x.due, t)
 		e.apply(&s.layout, &x.partial, row, 1)
-		e.peaks(s, x, row, int64(row[wordTime]))
+		e.peaks(s, x, row, t)
+	}
+}
+
+// leave takes away the events that are before the start of a span. first is
+// its first tile from now on.
+func (e *engine) leave(k *key, s *span, x *extent, start, first int64) {
+	stride := e.plan.stride
+	if k.hi > x.lo && k.ring.time(k.hi-1, stride) < start && (s.tiling < 0 || e.tilesEnd(k, s) < first) {
+		x.reset() // nothing of it stays
+		x.lo, x.tile, x.stale = k.hi, first, false
+	}
+	x.due = math.MaxInt64
+	for ; x.lo < k.hi; x.lo++ {
+		row := k.ring.row(x.lo, stride)
+		if t := int64(row[wordTime]); t >= start {
+			x.due = t
+			return
+		}
+		e.apply(&s.layout, &x.partial, row, -1)
 	}
 }
 
@@ -242,7 +284,7 @@ func (e *engine) backward(k *key, s *span, x *extent, at int64, hi int) {
 	for i := max(hi, x.lo); i < k.hi; i++ {
 		e.apply(&s.layout, &x.partial, k.ring.row(i, stride), -1)
 	}
-	x.lo = min(x.lo, hi)
+	x.lo, x.due = min(x.lo, hi), start
 	for x.lo > 0 && k.ring.time(x.lo-1, stride) >= start {
 		x.lo--
 		e.apply(&s.layout, &x.partial, k.ring.row(x.lo, stride), 1)

@@ -55,14 +55,33 @@ type partial struct {
 	sketches []sketch
 }
 
-func newPartial(l *layout) partial {
+// layoutSize is how many partial aggregates of each sort there are.
+type layoutSize struct {
+	counts, sums, squares, tables, sketches int
+}
+
+func (n *layoutSize) add(l *layout) {
+	n.counts += len(l.counts)
+	n.sums += len(l.sums)
+	n.squares += len(l.squares)
+	n.tables += len(l.tables)
+	n.sketches += len(l.sketches)
+}
+
+func (n *layoutSize) partial() partial {
 	return partial{
-		counts:   make([]int64, len(l.counts)),
-		sums:     make([]exact, len(l.sums)),
-		squares:  make([]exact, len(l.squares)),
-		tables:   make([]table, len(l.tables)),
-		sketches: make([]sketch, len(l.sketches)),
+		counts:   make([]int64, n.counts),
+		sums:     make([]exact, n.sums),
+		squares:  make([]exact, n.squares),
+		tables:   make([]table, n.tables),
+		sketches: make([]sketch, n.sketches),
 	}
+}
+
+func newPartial(l *layout) partial {
+	var n layoutSize
+	n.add(l)
+	return n.partial()
 }
 
 func (p *partial) reset() {

@@ -1,6 +1,9 @@
 package window
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // ring holds the single events of one entity in the order of their time, and
 // within a time in that of their values. An event is a row of words: its time,
@@ -150,6 +153,7 @@ func (s *ids) remove(id uint64, seed uint64) {
 type wedge struct {
 	peaks []peak
 	head  int
+	due   int64 // no peak is before it
 }
 
 type peak struct {
@@ -176,6 +180,7 @@ func (w *wedge) insert(t int64, cell uint64, less func(a, b uint64) bool) (grown
 	for from > w.head && !less(cell, w.peaks[from-1].cell) {
 		from--
 	}
+	w.due = min(w.due, t)
 	before := cap(w.peaks)
 	if from == len(w.peaks) && w.head > 16 && 2*w.head > len(w.peaks) {
 		n := copy(w.peaks, w.peaks[w.head:])
@@ -187,12 +192,17 @@ func (w *wedge) insert(t int64, cell uint64, less func(a, b uint64) bool) (grown
 
 // expire forgets events whose time is before t.
 func (w *wedge) expire(t int64) {
+	if w.due >= t {
+		return
+	}
 	for w.head < len(w.peaks) && w.peaks[w.head].time < t {
 		w.head++
 	}
 	if w.head == len(w.peaks) {
 		w.reset()
+		return
 	}
+	w.due = w.peaks[w.head].time
 }
 
 // top is the greatest value there is.
@@ -203,4 +213,4 @@ func (w *wedge) top() (cell uint64, ok bool) {
 	return w.peaks[w.head].cell, true
 }
 
-func (w *wedge) reset() { w.peaks, w.head = w.peaks[:0], 0 }
+func (w *wedge) reset() { w.peaks, w.head, w.due = w.peaks[:0], 0, math.MaxInt64 }
