@@ -7,10 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
@@ -21,43 +23,44 @@ import (
 // bursts writes payments of cards over some weeks. One in twenty of the cards'
 // days has a burst within minutes, whose payments after the second are those of
 // a thief; amounts, countries and hours are drawn alike for all.
-func bursts(path string) error {
+func bursts(path string) ([]cardPayment, error) {
 	f, err := os.Create(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w := bufio.NewWriter(f)
 	fmt.Fprintln(w, "payment_id,card,at,amount,country,stolen")
 	random := rand.New(rand.NewPCG(7, 7))
-	type payment struct {
-		at     time.Time
-		card   int
-		stolen bool
-	}
-	var all []payment
+	var all []cardPayment
 	first := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	for card := range 120 {
 		for day := range 30 {
 			at := first.AddDate(0, 0, day).Add(time.Duration(random.IntN(86_000)) * time.Second)
-			all = append(all, payment{at: at, card: card})
+			all = append(all, cardPayment{at: at, card: card})
 			if random.IntN(20) > 0 {
 				continue
 			}
 			for k := range 6 {
 				at = at.Add(time.Duration(20+random.IntN(60)) * time.Second)
-				all = append(all, payment{at, card, k > 0})
+				all = append(all, cardPayment{at, card, k > 0})
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b payment) int { return a.at.Compare(b.at) })
+	slices.SortFunc(all, func(a, b cardPayment) int { return a.at.Compare(b.at) })
 	for i, p := range all {
 		fmt.Fprintf(w, "p%05d,c%03d,%s,%.2f,%s,%t\n", i, p.card, p.at.Format(time.RFC3339), 1+random.ExpFloat64()*40,
 			[]string{"DE", "FR", "PL"}[random.IntN(3)], p.stolen)
 	}
 	if err := w.Flush(); err != nil {
-		return err
+		return nil, err
 	}
-	return f.Close()
+	return all, f.Close()
+}
+
+type cardPayment struct {
+	at     time.Time
+	card   int
+	stolen bool
 }
 
 // TestBurstsAreLearned runs the example of windows: what the model learned from
@@ -67,7 +70,8 @@ func TestBurstsAreLearned(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := bursts(filepath.Join(dir, "data", "payments.csv")); err != nil {
+	all, err := bursts(filepath.Join(dir, "data", "payments.csv"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	var project []byte
@@ -100,6 +104,51 @@ func TestBurstsAreLearned(t *testing.T) {
 	stolen, others := meanScores(l, "burst_scores")
 	if stolen < 0.7 || others > 0.1 {
 		t.Errorf("the batch gives stolen payments %.3f and others %.3f on average", stolen, others)
+	}
+	histories(l, all)
+}
+
+// histories asks for the features of cards at some times, and compares one of
+// them with a plain count.
+func histories(l *loop, all []cardPayment) {
+	l.Helper()
+	var file strings.Builder
+	file.WriteString("case,card,seen_at,amount\n")
+	var want []string
+	for i := range 200 {
+		p := all[i*len(all)/200]
+		seen, n := p.at.Add(time.Duration(i%3-1)*time.Minute), 0
+		for _, q := range all {
+			if q.card == p.card && q.at.Before(seen) && !q.at.Before(seen.Add(-24*time.Hour)) {
+				n++
+			}
+		}
+		fmt.Fprintf(&file, "k%d,c%03d,%s,10\n", i, p.card, seen.Format(time.RFC3339))
+		want = append(want, fmt.Sprintf("k%d %d", i, n))
+	}
+	answer, err := l.Client().FeatureHistory(l.Context(), []string{"card_activity", "beside_usual"}, "seen_at", strings.NewReader(file.String()))
+	if err != nil {
+		l.Fatal(err, fault.HintOf(err))
+	}
+	defer answer.Close()
+	rows, err := ipc.NewReader(answer)
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer rows.Release()
+	var got []string
+	for rows.Next() {
+		b := rows.RecordBatch()
+		name, n := b.Column(frame.Index(b.Schema(), "case")), b.Column(frame.Index(b.Schema(), "paid_24h"))
+		for row := range int(b.NumRows()) {
+			got = append(got, name.ValueStr(row)+" "+n.ValueStr(row))
+		}
+	}
+	if !slices.Equal(got, want) {
+		l.Errorf("histories are\n%v, not\n%v", got, want)
+	}
+	if _, err := l.Client().FeatureHistory(l.Context(), []string{"card_activity"}, "seen_at", strings.NewReader("card,at\nc1,2026-03-02\n")); !fault.Is(err, fault.Invalid) {
+		l.Errorf("rows without their time gave %v", err)
 	}
 }
 
