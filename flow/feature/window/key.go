@@ -21,8 +21,9 @@ type key struct {
 	hi     int // events of the ring before at
 	spans  []extent
 	bytes  int64
-	dirty  bool
-	place  int // in the list of the state
+	place  int  // in the list of the state
+	dirty  int  // its place among those that changed, counted from 1; 0 if it did not
+	given  bool // somebody outside has its bytes
 }
 
 // extent is a span of a key as of its time.

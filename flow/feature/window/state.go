@@ -149,18 +149,16 @@ func (s *State) key() (*key, error) {
 
 // touch notes that a key is not what was last given out.
 func (s *State) touch(k *key) {
-	if !k.dirty {
-		k.dirty = true
+	if k.dirty == 0 {
 		s.dirty = append(s.dirty, k)
+		k.dirty = len(s.dirty)
 	}
 }
 
 // account counts the bytes that a key has taken, and holds them against the
 // bound.
 func (s *State) account(k *key) error {
-	k.bytes += s.engine.grown
-	s.size.Bytes += s.engine.grown
-	s.engine.grown = 0
+	s.grow(k)
 	if used := len(s.engine.dict.texts) - len(s.engine.dict.free); used > s.collect {
 		s.collectStrings()
 	}
@@ -172,6 +170,13 @@ func (s *State) account(k *key) error {
 			Hint("give its longest windows a slide, spread the stream over more partitions, or allow more memory")
 	}
 	return nil
+}
+
+// grow counts the bytes that a key has taken since somebody looked.
+func (s *State) grow(k *key) {
+	k.bytes += s.engine.grown
+	s.size.Bytes += s.engine.grown
+	s.engine.grown = 0
 }
 
 // leastStrings is how many strings there are before any are forgotten.
@@ -211,6 +216,7 @@ func (s *State) Values(keys []arrow.Array, at []int64) ([]arrow.Array, error) {
 			continue
 		}
 		s.engine.read(k, t, s.rows)
+		s.grow(k)
 	}
 	return s.rows.Take()
 }
@@ -267,9 +273,7 @@ func (s *State) sweep(k *key) bool {
 	before := k.ring.n
 	s.engine.settle(k, s.least)
 	s.size.Events += k.ring.n - before
-	k.bytes += s.engine.grown
-	s.size.Bytes += s.engine.grown
-	s.engine.grown = 0
+	s.grow(k)
 	if !s.engine.gone(k, s.least) {
 		return false
 	}
@@ -283,15 +287,23 @@ func (s *State) remove(k *key) {
 	s.list[len(s.list)-1] = nil
 	s.list = s.list[:len(s.list)-1]
 	delete(s.keys, string(k.name))
-	s.removed = append(s.removed, string(k.name))
+	if k.given {
+		s.removed = append(s.removed, string(k.name))
+	}
+	if k.dirty > 0 {
+		end := s.dirty[len(s.dirty)-1]
+		s.dirty[k.dirty-1], end.dirty = end, k.dirty
+		s.dirty[len(s.dirty)-1] = nil
+		s.dirty = s.dirty[:len(s.dirty)-1]
+		k.dirty = 0
+	}
 	s.size.Bytes -= k.bytes
 	s.size.Events -= k.ring.n
-	k.dirty = false
-	k.name = nil
 }
 
 // Dirty gives the keys that changed since it was last called, each with its
-// bytes: nil for those of which nothing is known any more.
+// bytes: nil for those that were given before, by Dirty or Each, or loaded, and
+// of which nothing is known any more.
 func (s *State) Dirty() []KeyState {
 	out := make([]KeyState, 0, len(s.dirty)+len(s.removed))
 	for _, name := range s.removed {
@@ -300,11 +312,10 @@ func (s *State) Dirty() []KeyState {
 		}
 	}
 	for _, k := range s.dirty {
-		if k.name != nil {
-			k.dirty = false
-			out = append(out, s.snapshot(k))
-		}
+		k.dirty = 0
+		out = append(out, s.snapshot(k))
 	}
+	clear(s.dirty)
 	s.dirty, s.removed = s.dirty[:0], nil
 	return out
 }
@@ -323,6 +334,8 @@ func (s *State) snapshot(k *key) KeyState {
 	before := k.ring.n
 	s.engine.settle(k, s.least)
 	s.size.Events += k.ring.n - before
+	k.given = true
+	defer s.grow(k)
 	return KeyState{Key: k.name, State: s.engine.encode(nil, k, s.least), At: k.newest}
 }
 
@@ -334,6 +347,7 @@ func (s *State) Load(from KeyState) error {
 	old := s.keys[string(s.name)]
 	if from.State == nil {
 		if old != nil {
+			old.given = false // whoever says so knows
 			s.remove(old)
 		}
 		return nil
@@ -344,8 +358,8 @@ func (s *State) Load(from KeyState) error {
 		return err
 	}
 	if old != nil {
+		old.given = false // it is not gone
 		s.remove(old)
-		s.removed = s.removed[:len(s.removed)-1]
 	}
 	grown := s.engine.grown
 	s.engine.grown = 0
@@ -353,7 +367,7 @@ func (s *State) Load(from KeyState) error {
 	if err != nil {
 		return err
 	}
-	k.name, k.place = fresh.name, fresh.place
+	k.name, k.place, k.given = fresh.name, fresh.place, true
 	s.list[k.place], s.keys[string(k.name)] = k, k
 	s.engine.grown += grown - s.engine.grown
 	s.size.Events += k.ring.n

@@ -129,20 +129,20 @@ func TestForgetting(t *testing.T) {
 		spec.FeatureDef{Name: "names", Aggregate: &spec.Aggregate{Distinct: "text", Window: spec.Durations{us(100)}}})
 	s := NewState(p, Bounds{})
 	const second = 1_000_000
+	gone := 0
 	for i := range int64(3000) {
 		e := pay(fmt.Sprint("key", i), i*second, 1)
 		e.text = ptr(fmt.Sprint("text ", i))
 		add(t, s, e)
 		s.Advance(i * second)
+		for _, k := range s.Dirty() {
+			if k.State == nil {
+				gone++
+			}
+		}
 	}
 	if size := s.Size(); size.Keys > 10 || size.Events > 10 || size.Bytes > 1<<20 {
 		t.Errorf("%+v", size)
-	}
-	gone := 0
-	for _, k := range s.Dirty() {
-		if k.State == nil {
-			gone++
-		}
 	}
 	if gone < 2900 {
 		t.Errorf("%d keys are said to be gone", gone)
