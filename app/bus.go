@@ -17,8 +17,12 @@ func (a *App) openBus(ctx context.Context) (func(context.Context) error, error) 
 	if err != nil {
 		return nil, err
 	}
+	root, err := filepath.Abs(a.config.Project)
+	if err != nil {
+		return nil, err
+	}
 	a.buses, err = backends.NewBuses(backends.BusConfig{
-		Brokers: a.config.Bus, Folder: filepath.Join(a.config.Home, "bus"),
+		Root: root, Brokers: a.config.Bus, Folder: filepath.Join(a.config.Home, "bus"),
 		Policy: policy, Secret: resolveSecret(secret.NewResolver(nil)),
 	})
 	if err != nil {

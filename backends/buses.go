@@ -26,6 +26,8 @@ type BusConfig struct {
 	// as a query. nats:// topics are within the process when neither of the
 	// first is there.
 	Brokers []string
+	// Root is the project's folder, in which files stand.
+	Root string
 	// Folder is where the topics within the process are.
 	Folder string
 	// Policy says which brokers may be connected to.
@@ -72,6 +74,15 @@ func busKinds() map[string]busKind {
 	return map[string]busKind{
 		"nats":  {(*Buses).openNATS, []string{"tls", "ca", "partitions", "replicas", "keep", "bytes", "dedupe"}},
 		"kafka": {(*Buses).openKafka, []string{"tls", "ca", "partitions", "replicas", "max_event", "sasl"}},
+		"amqp":  {(*Buses).openAMQP, []string{"tls", "ca", "inflight"}},
+		"amqps": {(*Buses).openAMQPS, []string{"ca", "inflight"}},
+		"mqtt":  {(*Buses).openMQTT, []string{"tls", "ca", "client", "expiry", "inflight", "parallel"}},
+		"mqtts": {(*Buses).openMQTTS, []string{"ca", "client", "expiry", "inflight", "parallel"}},
+		"file":  {(*Buses).openFile, []string{"follow", "records", "max_file"}},
+		"https": {(*Buses).openWebhook, []string{"mode", "source", "type", "parallel"}},
+		"http":  {(*Buses).openWebhook, []string{"mode", "source", "type", "parallel"}},
+		// Rows go there, not bytes: see Table.
+		"postgres": {nil, []string{"id_column"}},
 	}
 }
 
@@ -202,12 +213,12 @@ func (s *Buses) Close() error {
 // a broker of its own, nats://host:4222/topic, and returns the topic. Whoever
 // asked closes it.
 func (s *Buses) Bus(ctx context.Context, address string, o BusOptions) (bus.Bus, string, error) {
-	scheme, b, err := parseBroker(address)
+	scheme, b, err := busOf(address)
 	if err != nil {
 		return nil, "", err
 	}
 	kind, ok := busKinds()[scheme]
-	if !ok {
+	if !ok || kind.open == nil {
 		return nil, "", fault.New(fault.Unsupported, "no bus is called %s://", scheme).
 			Hint("the buses are %s", strings.Join(slices.Sorted(maps.Keys(busKinds())), ", "))
 	}
@@ -215,9 +226,9 @@ func (s *Buses) Bus(ctx context.Context, address string, o BusOptions) (bus.Bus,
 	if err != nil {
 		return nil, "", err
 	}
-	if len(b.hosts) == 0 {
+	if known, configured := s.brokers[scheme]; configured && len(b.hosts) == 0 {
 		topic, own := b.topic, b.options
-		b = s.brokers[scheme]
+		b = known
 		b.topic, b.options = topic, merged(b.options, own)
 	}
 	b.options = merged(b.options, options)
@@ -229,6 +240,14 @@ func (s *Buses) Bus(ctx context.Context, address string, o BusOptions) (bus.Bus,
 	}
 	opened, err := kind.open(s, ctx, b)
 	return opened, b.topic, err
+}
+
+// busOf takes the address of a topic apart.
+func busOf(address string) (scheme string, b broker, err error) {
+	if scheme, topic := edgeOf(address); scheme != "" {
+		return scheme, broker{topic: topic}, nil
+	}
+	return parseBroker(address)
 }
 
 func (s *Buses) openNATS(ctx context.Context, b broker) (bus.Bus, error) {

@@ -39,7 +39,7 @@ var drivers = []struct {
 	reason  string
 }{
 	{"github.com/duckdb/", []string{"store/query/duckdb"}, "SQL over planned files is one backend; cgo stays in it"},
-	{"github.com/jackc/pgx", []string{"store/catalog/postgres", "store/online/postgres", "flow/ingest/postgres", "work"}, "PostgreSQL as catalog, for online features, as a source, and under durable runs"},
+	{"github.com/jackc/pgx", []string{"store/catalog/postgres", "store/online/postgres", "store/bus/postgres", "flow/ingest/postgres", "work"}, "PostgreSQL as catalog, for online features, as a source and a target, and under durable runs"},
 	{"github.com/cockroachdb/pebble", []string{"store/online/local"}, "online features inside the process are one backend"},
 	{"github.com/nats-io/", []string{"store/bus/nats"}, "JetStream is one backend of events, within the process and elsewhere"},
 	{"github.com/twmb/", []string{"store/bus/kafka"}, "Kafka is one backend of events"},
@@ -48,7 +48,8 @@ var drivers = []struct {
 	{"github.com/pressly/goose", []string{"store/catalog"}, "migrations belong to the catalog"},
 	{"github.com/dbos-inc/", []string{"work"}, "the library of durable runs shows nowhere in our API"},
 	{"gocloud.dev", []string{"store/blob"}, "blobs; it panics in places that store/blob/cloud wraps"},
-	{"github.com/Azure/", []string{"store/blob/azure", "guard/secret/azure"}, "Azure services are backends"},
+	{"github.com/Azure/", []string{"store/blob/azure", "store/bus/amqp", "guard/secret/azure"}, "Azure services are backends, and so are brokers of AMQP 1.0"},
+	{"github.com/eclipse/paho.golang", []string{"store/bus/mqtt"}, "MQTT is one backend of events"},
 	{"github.com/aws/", []string{"store/blob/s3"}, "S3 is a backend"},
 	{"github.com/apache/iceberg-go", []string{"flow/lake"}, "the lake's table format is the lake's business"},
 	{"github.com/apache/arrow-go/v18/parquet", []string{"flow/ingest", "flow/lake", "flow/train/command", "pattern/batch", "store/query/duckdb"}, "files are read at the ends of the picture; between them batches flow"},
