@@ -64,6 +64,25 @@ func (w *writer) Write(ctx context.Context, events []bus.Event) error {
 	w.writing.Add(1)
 	w.mu.Unlock()
 	defer w.writing.Done()
+	// What is on its way when the time is over may be published or not, and is
+	// then written again by whoever wrote it: the same that a crash brings.
+	trying, cancel := context.WithTimeout(ctx, deliveryTimeout)
+	defer cancel()
+	for round := 0; ; round++ {
+		err := w.publish(trying, events)
+		if !isMissing(err) || round == 3 {
+			return w.failure(ctx, err)
+		}
+		// Somebody deleted the topic, of which the client still knows the ID.
+		w.bus.client.PurgeTopicsFromProducing(w.topic)
+		if _, err := w.bus.ensure(trying, w.topic); err != nil {
+			return err
+		}
+	}
+}
+
+// publish publishes events once; the client tries again what may pass.
+func (w *writer) publish(ctx context.Context, events []bus.Event) error {
 	records := make([]*kgo.Record, len(events))
 	for i := range events {
 		r, err := w.bus.record(&events[i], w.topic)
@@ -72,17 +91,11 @@ func (w *writer) Write(ctx context.Context, events []bus.Event) error {
 		}
 		records[i] = r
 	}
-	// What is on its way when the time is over may be published or not, and is
-	// then written again by whoever wrote it: the same that a crash brings.
-	trying, cancel := context.WithTimeout(ctx, deliveryTimeout)
-	defer cancel()
-	var first error
-	for _, result := range w.bus.client.ProduceSync(trying, records...) {
-		if result.Err != nil && first == nil {
-			first = result.Err
-		}
-	}
-	return w.failure(ctx, first)
+	return w.bus.client.ProduceSync(ctx, records...).FirstErr()
+}
+
+func isMissing(err error) bool {
+	return errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.UnknownTopicID)
 }
 
 // failure says what an error of publishing means.
@@ -94,11 +107,9 @@ func (w *writer) failure(ctx context.Context, err error) error {
 		return translate(ctx.Err(), "publishing to "+w.topic)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries):
 		return fault.New(fault.Unavailable, "Kafka does not take events of %s", w.topic).Because(err)
-	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID): // it was deleted
-		if _, missing := w.bus.ensure(ctx, w.topic); missing != nil {
-			return missing
-		}
-		return fault.New(fault.Unavailable, "the topic %s was made anew", w.topic).Because(err)
+	}
+	if _, ok := errors.AsType[*bus.Refused](err); ok {
+		return err
 	}
 	return translate(err, "publishing to "+w.topic)
 }
