@@ -61,6 +61,6 @@ func BenchmarkRead(b *testing.B) {
 func BenchmarkDirty(b *testing.B) {
 	_, s, _, _ := activity(b, 1000, 100_000)
 	for i := 0; b.Loop(); i++ {
-		s.engine.encode(nil, s.list[i%len(s.list)], s.least)
+		s.engine.encode(nil, s.list[i%len(s.list)])
 	}
 }

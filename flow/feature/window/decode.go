@@ -18,17 +18,17 @@ type decoder struct {
 
 // decode reads a key, which is new or cleared. It takes no more memory than
 // some times the bytes and what the bound of events allows, whatever they say.
-func (e *engine) decode(data []byte, k *key) (least int64, err error) {
+func (e *engine) decode(data []byte, k *key) error {
 	p := e.plan
 	if len(data) < 9 || crc32.Checksum(data[:len(data)-4], castagnoli) != binary.LittleEndian.Uint32(data[len(data)-4:]) {
-		return 0, fault.New(fault.Corrupt, "the windows of an entity of feature view %q are not what was stored", p.view.Name)
+		return fault.New(fault.Corrupt, "the windows of an entity of feature view %q are not what was stored", p.view.Name)
 	}
 	if v := data[0]; v != version || binary.LittleEndian.Uint32(data[1:]) != p.layout {
-		return 0, fault.New(fault.Corrupt, "the windows of an entity of feature view %q are those of another definition", p.view.Name).
+		return fault.New(fault.Corrupt, "the windows of an entity of feature view %q are those of another definition", p.view.Name).
 			Hint("materialise the view again")
 	}
 	r := &decoder{engine: e, data: data[5 : len(data)-4]}
-	least = r.int()
+	k.least = r.int()
 	k.newest = r.int()
 	k.at = r.int()
 	r.strings()
@@ -47,9 +47,9 @@ func (e *engine) decode(data []byte, k *key) (least int64, err error) {
 		r.broken = "bytes are left over"
 	}
 	if r.broken != "" {
-		return 0, fault.New(fault.Corrupt, "the windows of an entity of feature view %q cannot be read: %s", p.view.Name, r.broken)
+		return fault.New(fault.Corrupt, "the windows of an entity of feature view %q cannot be read: %s", p.view.Name, r.broken)
 	}
-	return least, nil
+	return nil
 }
 
 func (r *decoder) fail(what string) {

@@ -33,8 +33,8 @@ type encoder struct {
 
 // encode appends the bytes of a key to buf. The key moves to the time just
 // after its newest event, from which the next read goes on.
-func (e *engine) encode(buf []byte, k *key, least int64) []byte {
-	at := max(least, saturated(k.newest, 1))
+func (e *engine) encode(buf []byte, k *key) []byte {
+	at := max(k.least, saturated(k.newest, 1))
 	e.seek(k, at)
 	w := &e.encoder
 	w.engine = e
@@ -42,7 +42,7 @@ func (e *engine) encode(buf []byte, k *key, least int64) []byte {
 	w.buf = slices.Grow(buf, min(w.longest, 64<<10))
 	w.buf = append(w.buf, version)
 	w.buf = binary.LittleEndian.AppendUint32(w.buf, e.plan.layout)
-	w.int(least)
+	w.int(k.least)
 	w.int(k.newest)
 	w.int(at)
 	w.strings(k)

@@ -34,9 +34,10 @@ func (t *tile) bytes() int64 {
 // over into tiles, and tiles that are out of all windows go away.
 func (e *engine) settle(k *key, least int64) {
 	p := e.plan
-	if least == never {
+	if least <= k.least {
 		return
 	}
+	k.least = least
 	if k.at < least {
 		e.seek(k, least)
 	}

@@ -17,6 +17,7 @@ type key struct {
 	lasts  []best   // the latest values of events that are not in the ring any more
 	newest int64    // the time of the newest event
 	oldest int64    // no event of the ring is before it
+	least  int64    // the time from which on it may be asked: what only earlier ones need is forgotten
 	at     int64
 	hi     int // events of the ring before at
 	spans  []extent
@@ -43,7 +44,7 @@ const never = math.MinInt64
 
 func (e *engine) newKey() *key {
 	p := e.plan
-	k := &key{newest: never, oldest: never, at: never, tiles: make([][]tile, len(p.tilings)), lasts: make([]best, len(p.lasts)), spans: make([]extent, len(p.spans))}
+	k := &key{newest: never, oldest: never, least: never, at: never, tiles: make([][]tile, len(p.tilings)), lasts: make([]best, len(p.lasts)), spans: make([]extent, len(p.spans))}
 	for i := range p.spans {
 		l := &p.spans[i].layout
 		k.spans[i] = extent{wedges: make([]wedge, len(l.extremes)), tile: never, due: never}
@@ -88,7 +89,7 @@ func (k *key) clear(p *Plan) {
 		k.tiles[i] = k.tiles[i][:0]
 	}
 	clear(k.lasts)
-	k.newest, k.oldest, k.at, k.hi = never, never, never, 0
+	k.newest, k.oldest, k.least, k.at, k.hi = never, never, never, never, 0
 	for i := range k.spans {
 		x := &k.spans[i]
 		x.reset()

@@ -88,7 +88,7 @@ func (s *State) run(batch frame.Batch, ids []string, rows *Rows) (added Added, e
 }
 
 // one answers and adds one event.
-func (s *State) one(i int, ids []string, rows *Rows, added *Added) error {
+func (s *State) one(i int, ids []string, rows *Rows, added *Added) (err error) {
 	var ok bool
 	s.name, ok = AppendKey(s.name[:0], s.feed.keys, i)
 	if !ok || s.feed.none[i] {
@@ -99,16 +99,18 @@ func (s *State) one(i int, ids []string, rows *Rows, added *Added) error {
 		return nil
 	}
 	t := s.feed.times[i]
-	if t < s.least {
+	k := s.keys[string(s.name)]
+	if t < s.least || k != nil && t < k.least {
 		added.Late = append(added.Late, i)
 		if rows != nil {
 			rows.Null()
 		}
 		return nil
 	}
-	k, err := s.key()
-	if err != nil {
-		return err
+	if k == nil {
+		if k, err = s.key(); err != nil {
+			return err
+		}
 	}
 	if rows != nil {
 		s.engine.read(k, t, rows)
@@ -129,11 +131,8 @@ func (s *State) one(i int, ids []string, rows *Rows, added *Added) error {
 	return s.account(k)
 }
 
-// key finds or makes the key of the name at hand.
+// key makes the key of the name at hand.
 func (s *State) key() (*key, error) {
-	if k, ok := s.keys[string(s.name)]; ok {
-		return k, nil
-	}
 	if len(s.list) >= s.bounds.Keys {
 		return nil, fault.New(fault.TooLarge, "feature view %q has more than %d entities in one partition", s.plan.view.Name, s.bounds.Keys).
 			Hint("spread the stream over more partitions, or shorten the windows so that entities are forgotten")
@@ -204,13 +203,17 @@ func (s *State) Values(keys []arrow.Array, at []int64) ([]arrow.Array, error) {
 	}
 	s.rows.reserve(len(at))
 	for i, t := range at {
-		if t < s.least {
-			s.rows.drop()
-			return nil, tooEarly(s.plan, t, s.least)
-		}
 		var ok bool
 		s.name, ok = AppendKey(s.name[:0], keys, i)
 		k := s.keys[string(s.name)]
+		least := s.least
+		if k != nil {
+			least = max(least, k.least)
+		}
+		if t < least {
+			s.rows.drop()
+			return nil, tooEarly(s.plan, t, least)
+		}
 		if !ok || k == nil {
 			s.rows.None()
 			continue
@@ -336,12 +339,13 @@ func (s *State) snapshot(k *key) KeyState {
 	s.size.Events += k.ring.n - before
 	k.given = true
 	defer s.grow(k)
-	return KeyState{Key: k.name, State: s.engine.encode(nil, k, s.least), At: k.newest}
+	return KeyState{Key: k.name, State: s.engine.encode(nil, k), At: k.newest}
 }
 
 // Load puts back a key that Dirty or Each gave, in place of what is known of
-// it. Bytes of another view, or broken ones, are a Corrupt fault, and the key
-// is as before.
+// it. What the other state had forgotten of it stays forgotten: earlier events
+// are late, and earlier times cannot be asked for. Bytes of another view, or
+// broken ones, are a Corrupt fault, and the key is as before.
 func (s *State) Load(from KeyState) error {
 	s.name = append(s.name[:0], from.Key...)
 	old := s.keys[string(s.name)]
@@ -353,7 +357,7 @@ func (s *State) Load(from KeyState) error {
 		return nil
 	}
 	k := s.engine.newKey()
-	if _, err := s.engine.decode(from.State, k); err != nil {
+	if err := s.engine.decode(from.State, k); err != nil {
 		s.engine.grown = 0
 		return err
 	}

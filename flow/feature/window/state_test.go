@@ -392,3 +392,27 @@ func TestTypes(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestForgottenStaysForgotten loads bytes of which old events were summed up:
+// earlier ones are late, and earlier times are not answered.
+func TestForgottenStaysForgotten(t *testing.T) {
+	p := plan(t, spec.FeatureDef{Name: "sum", Aggregate: &spec.Aggregate{Sum: "amount", Window: spec.Durations{us(100)}, Slide: us(10)}})
+	s := NewState(p, Bounds{})
+	add(t, s, pay("x", 10, 1), pay("x", 90, 2))
+	s.Advance(90)
+	next := NewState(p, Bounds{})
+	for _, k := range s.Dirty() {
+		if err := next.Load(k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if added := add(t, next, pay("x", 89, 4), pay("x", 90, 8), pay("y", 1, 1)); !slices.Equal(added.Late, []int{0}) || added.Events != 2 {
+		t.Errorf("%+v", added)
+	}
+	if _, err := next.Values(keysOf("x"), []int64{50}); !fault.Is(err, fault.Invalid) {
+		t.Errorf("a time that is forgotten was answered: %v", err)
+	}
+	if got := values(t, next, "x", 91); got != "11" {
+		t.Error(got)
+	}
+}

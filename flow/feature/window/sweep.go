@@ -31,12 +31,11 @@ func (p *Plan) ReadInto(rows *Rows, state []byte, at int64) (newest int64, err e
 	}
 	r := p.reader()
 	defer p.readers.Put(r)
-	least, err := r.engine.decode(state, r.key)
-	if err != nil {
+	if err := r.engine.decode(state, r.key); err != nil {
 		return 0, err
 	}
-	if at < least {
-		return 0, tooEarly(p, at, least)
+	if at < r.key.least {
+		return 0, tooEarly(p, at, r.key.least)
 	}
 	r.engine.read(r.key, at, rows)
 	return r.key.newest, nil
