@@ -219,6 +219,8 @@ func powerCut(t *testing.T, c ServerConfig, cuts int) (missing, flushes int) {
 			t.Error("nothing was acknowledged before the power went")
 		}
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return missing, d.flushes
 }
 
