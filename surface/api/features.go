@@ -22,8 +22,6 @@ type Features interface {
 	Status(ctx context.Context, v *online.View) (FeatureStatus, error)
 	// Push writes rows with the columns of v.Rows, and others of its source.
 	Push(ctx context.Context, v *online.View, rows frame.Batch, o PushOptions) (online.Pushed, error)
-	// Source lists the columns of the table that a view's rows come from.
-	Source(ctx context.Context, v *online.View) ([]frame.Column, error)
 	Materialise(ctx context.Context, o online.Order, by string) (run string, err error)
 }
 
@@ -192,13 +190,7 @@ func (a *API) push(ctx context.Context, by identity.Principal, name string, in F
 		return FeaturePushed{}, err
 	}
 	o := PushOptions{Online: in.To != "offline", Offline: in.To != "online", IDs: in.IDs, By: by.Name}
-	columns := v.Rows()
-	if o.Offline {
-		if columns, err = a.services.Features.Source(ctx, v); err != nil {
-			return FeaturePushed{}, err
-		}
-	}
-	rows, err := readRows(in.Rows, columns)
+	rows, err := readRows(in.Rows, v.Source())
 	if err != nil {
 		return FeaturePushed{}, err
 	}

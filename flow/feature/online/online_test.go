@@ -75,13 +75,7 @@ func customers(names ...string) frame.Batch {
 
 func viewOf(t testing.TB, text string) spec.FeatureView {
 	t.Helper()
-	project, err := spec.LoadFiles(map[string]string{"view.yaml": text + `
----
-kind: Source
-name: transactions
-from: data/*.parquet
-schema: {customer: string, at: timestamp, amount: double, country: string}
-`}, spec.Options{})
+	project, err := spec.LoadFiles(map[string]string{"view.yaml": text + source}, spec.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,6 +85,15 @@ schema: {customer: string, at: timestamp, amount: double, country: string}
 	}
 	return *v
 }
+
+// source is what the views are over.
+const source = `
+---
+kind: Source
+name: transactions
+from: data/*.parquet
+schema: {customer: string, at: timestamp, amount: double, country: string}
+`
 
 const latest = `
 kind: FeatureView

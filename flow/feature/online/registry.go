@@ -198,8 +198,7 @@ func (f *Features) demanded(v spec.FeatureView, views []Entry) (*View, error) {
 	return &View{spec: v, when: -1, keys: columns, features: set.Outputs()[d.first:], demand: d}, nil
 }
 
-// outside lists what the features of a view on demand read that is neither an
-// input nor one of themselves.
+// outside lists what the features of a view on demand read that is no input.
 func outside(v spec.FeatureView) []string {
 	var names, own []string
 	for _, col := range v.Inputs {
@@ -214,7 +213,6 @@ func outside(v spec.FeatureView) []string {
 				}
 			}
 		}
-		own = append(own, f.Name)
 	}
 	return names
 }

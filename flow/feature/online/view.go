@@ -22,10 +22,11 @@ type View struct {
 	rows     []frame.Column // what is written: keys, timestamp, and what the features read
 	when     int            // position in rows of the time of the event, or -1
 	features []frame.Column
-	set      *feature.Set // computes the features of a row; nil of windows
-	plan     *window.Plan // nil of rows
-	layout   layout       // of a row in the store
-	demand   *demand      // of a view that is computed on demand; nil of those that are kept
+	set      *feature.Set   // computes the features of a row; nil of windows
+	plan     *window.Plan   // nil of rows
+	layout   layout         // of a row in the store
+	source   []frame.Column // of the table that rows come from
+	demand   *demand        // of a view that is computed on demand; nil of those that are kept
 	table    string
 }
 
@@ -42,7 +43,7 @@ func compile(v spec.FeatureView, source []frame.Column) (*View, error) {
 		return nil, fault.New(fault.Unsupported, "its features are computed from each row, and not kept by entity").
 			Hint("only a view with an entity and a source is read online")
 	}
-	c := &View{spec: v, when: -1}
+	c := &View{spec: v, when: -1, source: source}
 	if v.Windowed() {
 		plan, err := window.Compile(v, source)
 		if err != nil {
@@ -162,6 +163,9 @@ func (c *View) Features() []frame.Column { return c.features }
 // Rows lists the columns that Push takes: the entity, the time of the event
 // where the view has one, and what the features read.
 func (c *View) Rows() []frame.Column { return c.rows }
+
+// Source lists the columns of what the rows come from, Rows among them.
+func (c *View) Source() []frame.Column { return c.source }
 
 // Plan is the windows of the view, nil where it has none.
 func (c *View) Plan() *window.Plan { return c.plan }
