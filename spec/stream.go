@@ -47,6 +47,9 @@ type Stream struct {
 	// Update names feature views whose windows the events feed. A decision on
 	// an event sees the windows as of its time, without itself.
 	Update Names `json:"update,omitempty" spec:"ref=FeatureView"`
+	// Online also writes the events to the online store, where real time reads
+	// what Update names: true when absent.
+	Online *bool `json:"online,omitempty"`
 	// Keep is the lake table that the events are written to, which the views of
 	// Update have as source: lake://transactions.
 	Keep string `json:"keep,omitempty" spec:"location"`
@@ -119,6 +122,9 @@ type DeadLetters struct {
 	// Bytes that their bodies may have together.
 	Bytes Bytes `json:"bytes,omitempty" spec:"default=64MiB"`
 }
+
+// GoesOnline tells whether real time is to read what the stream updates.
+func (s *Stream) GoesOnline() bool { return len(s.Update) > 0 && (s.Online == nil || *s.Online) }
 
 // Kind returns KindStream.
 func (s *Stream) Kind() Kind { return KindStream }

@@ -232,7 +232,7 @@ func (s *session) send(ctx context.Context, b *lane, target int, r rows, whole f
 		}
 		out.Events, out.of = append(out.Events, event), append(out.of, e.event)
 	}
-	if s.targets[target].exact {
+	if s.targets[target].rows {
 		part.Retain()
 		out.Rows = part
 	}

@@ -32,13 +32,36 @@ func releaseLanes(lanes []*lane) {
 				out.Rows.Release()
 			}
 		}
+		if b.fed.rows != nil {
+			b.fed.rows.Release()
+		}
 	}
+}
+
+// feed writes what the windows took to where real time reads it. It is beside
+// the publication, and before the commit, so that a kill repeats it.
+func (s *session) feed(ctx context.Context, lanes []*lane) error {
+	for _, b := range lanes {
+		for attempt := 0; b.fed.rows != nil; attempt++ {
+			err := s.deps.Online(ctx, s.spec.Update, b.fed.rows, b.fed.ids)
+			if err == nil {
+				break
+			}
+			if err := s.wait(ctx, attempt, "write to the online store", err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (s *session) finish(ctx context.Context, l load) error {
 	defer releaseLanes(l.lanes)
 	lanes := present(l.lanes)
-	if err := s.publish(ctx, lanes); err != nil {
+	fed := make(chan error, 1)
+	go func() { fed <- s.feed(ctx, lanes) }()
+	published := s.publish(ctx, lanes)
+	if err := errors.Join(published, <-fed); err != nil {
 		return err
 	}
 	lanes, err := s.commit(ctx, lanes)
@@ -83,14 +106,14 @@ func (s *session) publish(ctx context.Context, lanes []*lane) error {
 	}
 	for i := range s.targets {
 		t := &s.targets[i]
-		if !t.exact {
+		if !t.rows {
 			if err := s.publishAll(ctx, t, gathered(lanes, i)); err != nil {
 				return err
 			}
 			continue
 		}
 		for _, b := range lanes {
-			if err := s.publishExact(ctx, t, i, b); err != nil {
+			if err := s.publishRows(ctx, t, i, b); err != nil {
 				return err
 			}
 		}
@@ -172,9 +195,9 @@ func (s *session) publishAll(ctx context.Context, t *target, all []sent) error {
 	return nil
 }
 
-// publishExact publishes what one lane has for a target that knows publications
-// by their names.
-func (s *session) publishExact(ctx context.Context, t *target, at int, b *lane) error {
+// publishRows publishes what one lane has for a target that takes rows, under
+// the name by which an exact one knows it.
+func (s *session) publishRows(ctx context.Context, t *target, at int, b *lane) error {
 	p := Publication{Name: fmt.Sprintf("%s/%s/%d", s.run, b.part.name, b.seq)}
 	if b.last < 0 && len(b.replayed) > 0 {
 		p.Name = fmt.Sprintf("%s/dead/%d", s.run, b.replayed[0])

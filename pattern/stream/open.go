@@ -217,7 +217,8 @@ func (s *session) openTargets(ctx context.Context) error {
 			return -1, fault.Wrap(err, fault.KindOf(err), "%s", to)
 		}
 		_, exact := t.(Exact)
-		s.targets = append(s.targets, target{to, t, exact})
+		_, tabular := t.(Tabular)
+		s.targets = append(s.targets, target{to, t, exact, exact || tabular})
 		places[to] = len(s.targets) - 1
 		return places[to], nil
 	}

@@ -44,6 +44,7 @@ type lane struct {
 	replayed []int64
 	events   []bus.Event // to acknowledge
 	out      []outgoing
+	fed      delta // what the windows took, for the online store; without rows where that is not asked for
 }
 
 // outgoing is what a lane has for one target.

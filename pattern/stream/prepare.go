@@ -433,7 +433,7 @@ func (s *session) aside(ctx context.Context, b *lane, r rows, late []bool) error
 	if s.late < 0 {
 		return nil
 	}
-	if s.targets[s.late].exact {
+	if s.targets[s.late].rows {
 		rows, err := filter(r.batch, late)
 		if err != nil {
 			return err
@@ -473,6 +473,10 @@ func (s *session) window(b *lane, r rows) (map[string][]arrow.Array, error) {
 		w.Advance(b.newest)
 	}
 	b.delta = d.append(nil)
+	if s.deps.Online != nil && s.spec.GoesOnline() {
+		b.fed = d
+		b.fed.rows.Retain()
+	}
 	return found, p.save(b)
 }
 

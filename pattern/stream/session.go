@@ -103,6 +103,7 @@ type target struct {
 	name string
 	Target
 	exact bool
+	rows  bool // it takes rows
 }
 
 type route struct {

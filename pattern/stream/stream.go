@@ -85,13 +85,17 @@ type Publication struct {
 	// another process, where the target is Exact.
 	Name   string
 	Events []bus.Event
-	Rows   frame.Batch // the same, as columns
+	Rows   frame.Batch // the same as columns, for targets that are Tabular or Exact
 }
 
 // Exact is a Target that knows what it has by the name of the publication.
 // The batches of its streams are cut at the same events whenever they are
 // repeated.
 type Exact interface{ Exact() }
+
+// Tabular is a Target that takes Publication.Rows; others get Events alone. An
+// Exact one does too.
+type Tabular interface{ Tabular() }
 
 // Decider is the decision path: decide.Router with the outputs of an endpoint.
 type Decider interface {
@@ -124,6 +128,10 @@ type Deps struct {
 	Function func(ctx context.Context, f spec.StreamFunction, in []frame.Column) (Transform, error)
 	// Views finds feature views by their names; nil: there are none.
 	Views func(ctx context.Context, names []string) ([]spec.FeatureView, error)
+	// Online writes events to where real time reads the values of views, before
+	// their batch is committed: it may see the same events again, by the same
+	// ids. nil: there is no such place.
+	Online func(ctx context.Context, views []string, rows frame.Batch, ids []string) error
 	// Answered may be nil.
 	Answered Answered
 	// Happened tells the house of events of its own, such as stream.dead; nil:

@@ -101,6 +101,18 @@ func (s *Streams) runner(name string) (*runner, error) {
 	return nil, err.Hint("is the project applied? `leat apply`; `leat stream status` lists the streams")
 }
 
+// Reads tells whether a stream reads an address, such as webhook://NAME.
+func (s *Streams) Reads(address string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.runners {
+		if r.spec.From == address {
+			return true
+		}
+	}
+	return false
+}
+
 // List returns the state of every stream, by name.
 func (s *Streams) List(ctx context.Context) ([]Status, error) {
 	s.mu.Lock()
