@@ -27,6 +27,7 @@ func confined(ctx context.Context, list []spec.Resource) error {
 	}
 	for _, r := range list {
 		for _, name := range locations(r) {
+			name = strings.TrimPrefix(name, "file://")
 			if !strings.Contains(name, "://") && !filepath.IsLocal(name) {
 				refuse(r, "names a file outside of the project")
 			}
@@ -47,6 +48,8 @@ func sendsSecret(r spec.Resource) bool {
 	switch s := r.Spec.(type) {
 	case *spec.Source:
 		return s.Secret != ""
+	case *spec.Stream:
+		return s.Secret != "" || s.Codec[codecLogin] != ""
 	case *spec.Trigger: // what is signed with it tells something of it
 		return s.Start.Secret != ""
 	case *spec.Model:
@@ -62,6 +65,8 @@ func locations(r spec.Resource) []string {
 		return []string{s.From}
 	case *spec.Batch:
 		return []string{s.From, s.To}
+	case *spec.Stream:
+		return append(s.Targets(), s.From)
 	case *spec.Pipeline:
 		return modelFiles(s)
 	case *spec.Model:

@@ -205,32 +205,6 @@ func (r *lakeReader) Lag(context.Context) (int64, error) {
 
 func (r *lakeReader) Close() error { return r.rows.Close() }
 
-// streamCodec makes the codec that a stream's events are decoded by.
-func (a *App) streamCodec(_ context.Context, s spec.Stream) (codec.Codec, error) {
-	c := codec.Config{
-		Format: s.Format, Columns: codec.Columns(s.Schema, nil), Times: s.Codec["times"], Data: s.Codec["data"],
-		Message: s.Codec["message"], Subject: s.Codec["subject"], Source: "leat/" + s.Name, Type: s.Codec["type"],
-	}
-	paths := map[string]string{}
-	for name, path := range s.Codec {
-		if column, ok := strings.CutPrefix(name, "path."); ok {
-			paths[column] = path
-		}
-	}
-	c.Columns = codec.Columns(s.Schema, paths)
-	if strings.HasPrefix(s.From, "lake://") {
-		c.Format = "json"
-	}
-	if file := s.Codec["descriptor"]; file != "" {
-		text, err := a.projectFile(file, codec.MaxEvent)
-		if err != nil {
-			return nil, err
-		}
-		c.Descriptor = text
-	}
-	return codec.New(c)
-}
-
 // streamFunction opens a function of the project.
 func (a *App) streamFunction(ctx context.Context, f spec.StreamFunction, in []frame.Column) (stream.Transform, error) {
 	module, err := a.projectFile(f.Module, function.MaxModule)
