@@ -162,6 +162,7 @@ type App struct {
 	keys        *identity.Keys
 	runs        *work.Engine
 	streams     *stream.Streams
+	inbox       *inbox
 	server      *server.Server
 	inference   oip.Services
 	grpc        *server.GRPC // nil when it does not listen
@@ -204,6 +205,7 @@ func (a *App) parts() []part {
 		{"ingest", a.openIngest},
 		{"runs", a.openRuns},
 		{"streams", a.openStreams},
+		{"inbox", a.openInbox},
 		{"server", a.openServer},
 		{"grpc", a.openGRPC},
 		{"background", a.openBackground},

@@ -11,19 +11,21 @@ import (
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/surface/compat"
 	"github.com/leat-ai/leat/surface/compat/azureml"
+	"github.com/leat-ai/leat/surface/compat/cloudevents"
 	"github.com/leat-ai/leat/surface/compat/oip"
 	"github.com/leat-ai/leat/surface/compat/predict"
 	"github.com/leat-ai/leat/surface/server"
 )
 
 // openProtocols lets in who scores by a protocol of others.
-func (a *App) openProtocols(s *server.Server, scoring *realtime.Service) {
+func (a *App) openProtocols(s *server.Server, scoring *realtime.Service) error {
 	front := compat.New(scoring, endpoints{a}, a.releases)
 	a.inference = oip.Services{Version: Version, Front: front, Repository: repository{a}, Ready: a.isReady}
 	oip.Register(s, a.inference)
 	azureml.Register(s, front)
 	predict.Register(s, front)
 	a.openFeast(s)
+	return cloudevents.Register(s, a.inbox)
 }
 
 // isReady tells whether every part that all requests need answers.

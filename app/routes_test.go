@@ -87,6 +87,8 @@ var access = mlflowAccess(map[string]string{
 
 	"GET /v1/streams":                      "read",
 	"GET /v1/streams/{name}":               "read",
+	"POST /v1/streams/{name}/events":       "score",
+	"OPTIONS /v1/streams/{name}/events":    open, // asked without a key, and tells nothing
 	"POST /v1/streams/{name}/pause":        "run",
 	"POST /v1/streams/{name}/resume":       "run",
 	"POST /v1/streams/{name}/seek":         "run",

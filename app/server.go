@@ -34,7 +34,9 @@ func (a *App) openServer(ctx context.Context) (func(context.Context) error, erro
 		Releases: a.releases, Endpoints: endpoints{a}, Scoring: scoring, Data: a.sql, Decisions: decisions{a},
 		Signals: a.signals, Features: featureService{a}, History: history{a}, Streams: a.streams, Events: a.events, Keys: a.keys, Checks: a.checks,
 	})
-	a.openProtocols(s, scoring)
+	if err := a.openProtocols(s, scoring); err != nil {
+		return nil, err
+	}
 	a.openMLflow(s, imports)
 	s.Handle("GET /metrics", api.Guarded("metrics", a.tel.Handler()))
 	a.client, err = client.New("http://localhost", client.Options{Transport: within{s.Handler()}})
