@@ -23,13 +23,26 @@ import (
 // bursts writes payments of cards over some weeks. One in twenty of the cards'
 // days has a burst within minutes, whose payments after the second are those of
 // a thief; amounts, countries and hours are drawn alike for all.
-func bursts(path string) ([]cardPayment, error) {
+func bursts(path string) error {
 	f, err := os.Create(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	w := bufio.NewWriter(f)
 	fmt.Fprintln(w, "payment_id,card,at,amount,country,stolen")
+	random := rand.New(rand.NewPCG(8, 7))
+	for i, p := range cardPayments() {
+		fmt.Fprintf(w, "p%05d,c%03d,%s,%.2f,%s,%t\n", i, p.card, p.at.Format(time.RFC3339), 1+random.ExpFloat64()*40,
+			[]string{"DE", "FR", "PL"}[random.IntN(3)], p.stolen)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// cardPayments are those of bursts, in the order of time.
+func cardPayments() []cardPayment {
 	random := rand.New(rand.NewPCG(7, 7))
 	var all []cardPayment
 	first := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
@@ -47,14 +60,7 @@ func bursts(path string) ([]cardPayment, error) {
 		}
 	}
 	slices.SortFunc(all, func(a, b cardPayment) int { return a.at.Compare(b.at) })
-	for i, p := range all {
-		fmt.Fprintf(w, "p%05d,c%03d,%s,%.2f,%s,%t\n", i, p.card, p.at.Format(time.RFC3339), 1+random.ExpFloat64()*40,
-			[]string{"DE", "FR", "PL"}[random.IntN(3)], p.stolen)
-	}
-	if err := w.Flush(); err != nil {
-		return nil, err
-	}
-	return all, f.Close()
+	return all
 }
 
 type cardPayment struct {
@@ -70,8 +76,7 @@ func TestBurstsAreLearned(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	all, err := bursts(filepath.Join(dir, "data", "payments.csv"))
-	if err != nil {
+	if err := bursts(filepath.Join(dir, "data", "payments.csv")); err != nil {
 		t.Fatal(err)
 	}
 	var project []byte
@@ -105,7 +110,7 @@ func TestBurstsAreLearned(t *testing.T) {
 	if stolen < 0.7 || others > 0.1 {
 		t.Errorf("the batch gives stolen payments %.3f and others %.3f on average", stolen, others)
 	}
-	histories(l, all)
+	histories(l, cardPayments())
 }
 
 // histories asks for the features of cards at some times, and compares one of

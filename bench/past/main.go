@@ -76,6 +76,7 @@ func run(ctx context.Context, rows int, mebibytes int64, rounds int) error {
 	if err != nil {
 		return err
 	}
+	fmt.Fprintf(os.Stderr, "five views: %+v\n", all)
 	figures := []result.Figure{
 		{Name: "five views, labels/s", Value: float64(all.Rows) / all.Seconds},
 		{Name: "five views, seconds", Value: all.Seconds},

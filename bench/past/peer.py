@@ -13,6 +13,7 @@ import time
 import duckdb
 
 folder = sys.argv[1]
+duckdb.execute("set enable_progress_bar = false")  # it writes to standard output
 began = time.perf_counter()
 found, total = duckdb.execute(f"""
     select count(n), coalesce(sum(n), 0)::bigint from (
