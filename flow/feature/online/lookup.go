@@ -12,11 +12,15 @@ import (
 	"github.com/leat-ai/leat/flow/feature"
 )
 
+// dated tells whether what is found depends on the time that is asked for.
+func (c *View) dated() bool { return c.plan != nil || c.spec.TTL > 0 && c.when >= 0 }
+
 // Table is a view as a release looks it up: windows as of the time of each
-// row, and of rows the newest.
+// row, and of rows the newest, unless it is stale by then. So a model is given
+// what the join with the past gives it, too.
 func (f *Features) Table(v *View) feature.Table {
 	return feature.Table{
-		Keys: v.keys, Columns: v.features, Dated: v.plan != nil, Ready: true,
+		Keys: v.keys, Columns: v.features, Dated: v.dated(), Ready: true,
 		Lookup: lookup{f.Reader([]Ask{{View: v}}), frame.SchemaOf(v.keys)},
 	}
 }
@@ -41,6 +45,7 @@ func (l lookup) Values(ctx context.Context, keys []arrow.Array, at []int64, rows
 	if err := l.reader.Read(ctx, batch, at, &a); err != nil {
 		return nil, err
 	}
+	a.Parts[0].dropStale()
 	return a.Parts[0].Arrays()
 }
 
@@ -72,6 +77,7 @@ func (r *Reader) Find(ctx context.Context, rows frame.Batch, column string, at t
 	}
 	found := make(map[string][]arrow.Array, len(a.Parts))
 	for i := range a.Parts {
+		a.Parts[i].dropStale()
 		values, err := a.Parts[i].Arrays()
 		if err != nil {
 			feature.Asked{Found: found}.Release()
@@ -80,4 +86,16 @@ func (r *Reader) Find(ctx context.Context, rows frame.Batch, column string, at t
 		found[a.Parts[i].View.Name()] = values
 	}
 	return found, nil
+}
+
+// dropStale makes rows that are stale NULL. Windows have gone on by themselves.
+func (p *Part) dropStale() {
+	if p.View.plan != nil {
+		return
+	}
+	for row, s := range p.Status {
+		if s == Stale {
+			clear(p.row(row))
+		}
+	}
 }

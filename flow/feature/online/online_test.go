@@ -11,11 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"pgregory.net/rapid"
 
 	"github.com/leat-ai/leat/base/clock"
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/flow/feature"
 	"github.com/leat-ai/leat/flow/feature/window"
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/store/online"
@@ -238,6 +240,37 @@ func TestSomeFeatures(t *testing.T) {
 	}
 	if _, err := v.Feature("contry"); !fault.Is(err, fault.NotFound) || !strings.Contains(fault.HintOf(err), "country") {
 		t.Errorf("a feature that is not there: %v", err)
+	}
+}
+
+// TestLookups looks views up as a release does: several at once, each row as of
+// its time, and nothing of rows that are stale by then.
+func TestLookups(t *testing.T) {
+	f, v, w := features(t), compiled(t, latest), compiled(t, windows)
+	push(t, f, v, txn{"ann", began, 5, "NL"}, txn{"bob", began, 6, "BE"})
+	push(t, f, w, txn{"ann", began, 5, "NL"}, txn{"bob", began, 6, "BE"})
+	b := batchOf(txn{"ann", began + second, 0, ""}, txn{"ann", began + 3601*second, 0, ""}, txn{"nobody", began, 0, ""})
+	defer b.Release()
+	for name, find := range map[string]func() (map[string][]arrow.Array, error){
+		"together": func() (map[string][]arrow.Array, error) {
+			return f.Reader([]Ask{{View: v}}).Find(t.Context(), b, "at", noon)
+		},
+		"alone": func() (map[string][]arrow.Array, error) {
+			values, err := f.Table(v).Lookup.Values(t.Context(), []arrow.Array{b.Column(0)}, []int64{began + second, began + 3601*second, began}, 3)
+			return map[string][]arrow.Array{"view": values}, err
+		},
+	} {
+		found, err := find()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(found["view"][0]); got != "[5 (null) (null)]" {
+			t.Errorf("%s: amounts %s", name, got)
+		}
+	}
+	counts, err := f.Table(w).Lookup.Values(t.Context(), []arrow.Array{b.Column(0)}, []int64{began + second, began + 3601*second, feature.NoTime}, 3)
+	if err != nil || fmt.Sprint(counts[0]) != "[1 0 (null)]" {
+		t.Errorf("counts %v, %v", counts[0], err)
 	}
 }
 

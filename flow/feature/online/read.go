@@ -42,7 +42,8 @@ func (f *Features) Reader(asks []Ask) *Reader {
 // Read gives the features of the entities of a batch, which has the columns of
 // the Keys of all views, as of a time for each row: at has one for all, or one
 // for each. All views are read in one round trip. A row that lacks a part of
-// its key is NotFound, and so is one of feature.NoTime in windows.
+// its key is NotFound, and so is one of feature.NoTime
+// where the answer depends on the time.
 //
 // Rows and SQL have one value, the newest, whatever the time; a row from after
 // the time is there as well. Windows as of a time before what their state
@@ -100,7 +101,7 @@ func (r *Reader) locate(s *reading, entities frame.Batch, at []int64) error {
 			return fault.Wrap(err, fault.KindOf(err), "feature view %q", a.View.Name())
 		}
 		for row := range int(entities.NumRows()) {
-			if a.View.plan != nil && timeOf(at, row) == noTime {
+			if a.View.dated() && timeOf(at, row) == noTime {
 				continue
 			}
 			from := len(s.bytes)
