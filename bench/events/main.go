@@ -1,7 +1,8 @@
 // Command events measures a stream from end to end: transactions are consumed
 // from a durable topic, feed twenty windowed features, are scored by 100 trees
 // and published to another durable topic, by leat as it is shipped, with
-// records and metrics on. The topics are those of the bus within the process,
+// records and metrics on; beside it what people wire together for that, Redpanda
+// Connect between NATS and a model server of Python, without the windows. The topics are those of the bus within the process,
 // every acknowledgement of which is on the disk. The load runs on the same
 // cores.
 //
@@ -41,7 +42,8 @@ import (
 type size struct {
 	backlog, rounds, customers int
 	seconds, share             float64
-	keep                       bool
+	keep, alone                bool
+	asked                      int // events of one round of the peers
 }
 
 func main() {
@@ -51,6 +53,8 @@ func main() {
 	flag.IntVar(&s.customers, "customers", 5000, "keys of the windows")
 	flag.Float64Var(&s.seconds, "seconds", 15*result.Scale(), "of the measurement of latency")
 	flag.Float64Var(&s.share, "share", 0.7, "of the throughput, for the latency")
+	flag.BoolVar(&s.alone, "alone", false, "without the peers")
+	flag.IntVar(&s.asked, "peer-events", result.Scaled(8_000, 1_000), "events of one round of the peers")
 	flag.BoolVar(&s.keep, "keep", false, "leave the project behind")
 	flag.Parse()
 	if err := run(context.Background(), s); err != nil {
@@ -96,6 +100,12 @@ func run(ctx context.Context, s size) error {
 	defer t.bus.Close()
 	if err := t.open(ctx); err != nil {
 		return err
+	}
+	if !s.alone {
+		if t.peers, err = startPeers(ctx, dir); err != nil {
+			return err
+		}
+		defer t.peers.stop()
 	}
 	return t.measure(ctx)
 }
@@ -212,6 +222,8 @@ type trial struct {
 	reader bus.Reader
 	next   int // number of the next event
 	rates  []float64
+	peers  *peers    // nil without
+	theirs []float64 // rates
 	cpu    []float64 // µs of processor an event
 	memory []float64 // MB
 }
@@ -246,10 +258,19 @@ func (t *trial) measure(ctx context.Context) error {
 		return err
 	}
 	t.rates, t.cpu, t.memory = nil, nil, nil
-	for range t.rounds {
+	for i := range t.rounds {
 		if err := t.round(ctx, t.backlog); err != nil {
 			return err
 		}
+		if t.peers == nil {
+			continue
+		}
+		rate, err := t.peers.round(ctx, i, t.asked)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%d events through the peers: %.0f/s\n", t.asked, rate)
+		t.theirs = append(t.theirs, rate)
 	}
 	rate := median(t.rates)
 	took, err := t.paced(ctx, t.share*rate)
@@ -267,11 +288,24 @@ func (t *trial) measure(ctx context.Context) error {
 	at := func(q float64) float64 { return float64(took[int(q*float64(len(took)-1))].Microseconds()) / 1000 }
 	return result.Keep(result.Entry{Bench: "events", Setup: fmt.Sprintf(
 		"%d rounds of %d events of %d customers, 20 windowed features, 100 trees, both topics synced before every acknowledgement; latency %.0f s at %.0f/s, %d events", t.rounds, t.backlog, t.customers, t.seconds, t.share*rate, len(took)),
-		Figures: []result.Figure{
-			figure("events", "1/s", t.rates).AtLeast(30_000), figure("processor for an event", "µs", t.cpu), figure("memory", "MB", t.memory),
+		Figures: append(t.beside(), figure("events", "1/s", t.rates).AtLeast(30_000), figure("processor for an event", "µs", t.cpu), figure("memory", "MB", t.memory),
 			figure("latency p50 at 70 %", "ms", []float64{at(0.5)}), figure("latency p99 at 70 %", "ms", []float64{at(0.99)}).AtMost(10),
-			figure("latency p99.9 at 70 %", "ms", []float64{at(0.999)}),
-		}})
+			figure("latency p99.9 at 70 %", "ms", []float64{at(0.999)})),
+	})
+}
+
+// beside compares the rounds, each with that of the peers behind it.
+func (t *trial) beside() []result.Figure {
+	if t.peers == nil {
+		return nil
+	}
+	ratios := make([]float64, len(t.theirs))
+	for i, rate := range t.theirs {
+		ratios[i] = t.rates[i] / rate
+	}
+	f := figure("events beside Redpanda Connect and a model server", "×", ratios).AtLeast(10)
+	f.Peer = median(t.theirs)
+	return []result.Figure{f}
 }
 
 // committed waits until the last batch is.
