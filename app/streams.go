@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/flow/feature/online"
 	"github.com/leat-ai/leat/flow/lake"
 	"github.com/leat-ai/leat/flow/lake/topic"
 	"github.com/leat-ai/leat/pattern/stream"
@@ -26,7 +28,7 @@ func (a *App) openStreams(context.Context) (func(context.Context) error, error) 
 	a.streams = stream.New(stream.Deps{
 		DB: a.catalog, Topics: streamTopics{a}, Decider: a.router, Codec: a.streamCodec, Function: a.streamFunction,
 		Views: a.streamViews, Answered: decide.NewLedger(a.catalog, a.clock, 0), Clock: a.clock, Log: a.log, Telemetry: a.tel,
-		Happened: a.happened, Owner: a.config.Executor, Shared: isPostgres(a.config.Catalog), Idle: a.config.Silent,
+		Online: a.streamOnline, Happened: a.happened, Owner: a.config.Executor, Shared: isPostgres(a.config.Catalog), Idle: a.config.Silent,
 	})
 	return a.streams.Close, nil
 }
@@ -57,6 +59,9 @@ func (t streamTopics) Source(ctx context.Context, s spec.Stream, from string) (s
 func (t streamTopics) Target(ctx context.Context, s spec.Stream, to string) (stream.Target, error) {
 	if strings.HasPrefix(to, topic.Scheme) {
 		return &lakeTarget{lake: t.app.lake, table: strings.TrimPrefix(to, topic.Scheme)}, nil
+	}
+	if strings.HasPrefix(to, "postgres://") || strings.HasPrefix(to, "postgresql://") {
+		return t.table(ctx, s, to)
 	}
 	b, name, err := t.app.buses.Bus(ctx, to, backends.BusOptions{Secret: s.Secret, Options: s.Options})
 	if err != nil {
@@ -243,4 +248,31 @@ func (a *App) streamViews(ctx context.Context, names []string) ([]spec.FeatureVi
 		views[i] = *v
 	}
 	return views, nil
+}
+
+// streamOnline writes what a stream feeds into windows to the online store.
+func (a *App) streamOnline(ctx context.Context, names []string, rows frame.Batch, ids []string) error {
+	entries, err := a.views.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		at := slices.IndexFunc(entries, func(e online.Entry) bool { return e.Spec.Name == name })
+		switch {
+		case at < 0, fault.Is(entries[at].Err, fault.Unsupported): // nothing of it is kept online
+			continue
+		case entries[at].Err != nil:
+			return entries[at].Err
+		}
+		filled, err := online.Fill(rows, entries[at].View.Rows())
+		if err != nil {
+			return err
+		}
+		_, err = a.online.Push(ctx, entries[at].View, filled, ids)
+		filled.Release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
