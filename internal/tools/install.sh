@@ -67,6 +67,8 @@ system_packages() { # system_packages test|bench
     if [ "$1" = test ]; then
         ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
         command -v mvn >/dev/null || missing="$missing maven default-jre-headless"
+        command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
+        [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
         command -v chromium >/dev/null || missing="$missing chromium"
         command -v node >/dev/null || missing="$missing nodejs"
         command -v npm >/dev/null || missing="$missing npm"
