@@ -69,14 +69,14 @@ func (h *house) Start(_ context.Context, kind spec.Kind, name, id, by string) er
 	return h.fail
 }
 
-func (h *house) Post(_ context.Context, _ catalog.Tx, name, id, payload string) error {
+func (h *house) Post(_ context.Context, _ catalog.Tx, name, _, payload string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.posted = append(h.posted, name+" "+payload)
 	return nil
 }
 
-func newHouse(t *testing.T, db catalog.Database, c clock.Clock) *house {
+func newHouse(_ *testing.T, db catalog.Database, c clock.Clock) *house {
 	h := &house{text: project}
 	h.Triggers = trigger.New(trigger.Config{DB: db, Starter: h, Outbox: h, Source: "/test", Clock: c,
 		Resources: func(context.Context) ([]spec.Resource, error) { return resources(h.text) }})

@@ -133,20 +133,7 @@ func TestTimesThatAreNumbers(t *testing.T) {
 	}
 }
 
-func BenchmarkJSONDecode(b *testing.B) {
-	columns := codec.Columns([]frame.Column{{Name: "txn_id", Type: frame.String}, {Name: "customer_id", Type: frame.String},
-		{Name: "at", Type: frame.Timestamp}, {Name: "amount", Type: frame.Double}, {Name: "country", Type: frame.String}, {Name: "fraud", Type: frame.Bool}}, nil)
-	c := open(b, codec.Config{Columns: columns})
-	in := make([]bus.Event, 1000)
-	for i := range in {
-		in[i].Body = fmt.Appendf(nil, `{"txn_id":"t%d","customer_id":"c%d","at":"2026-01-31T10:00:%02d.%03dZ","amount":%d.25,"country":"DE","fraud":false}`, i, i%97, i%60, i%1000, i)
-	}
-	for b.Loop() {
-		batch, faults := c.Decode(b.Context(), in)
-		if faults != nil {
-			b.Fatal(faults)
-		}
-		batch.Release()
-	}
-	b.ReportMetric(float64(b.N*len(in))/b.Elapsed().Seconds(), "events/s")
+// payment is an event as producers write it.
+func payment(i int) []byte {
+	return fmt.Appendf(nil, `{"txn_id":"t%d","customer_id":"c%d","at":"2026-01-31T10:00:%02d.%03dZ","amount":%d.25,"country":"DE","fraud":false}`, i, i%97, i%60, i%1000, i)
 }
