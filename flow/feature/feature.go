@@ -7,15 +7,20 @@
 // is the same code in all of them, and the same row has the same features, bit
 // for bit, in a batch of any size.
 //
-// There are three sorts of views. One over the rows themselves takes columns
+// There are four sorts of views. One over the rows themselves takes columns
 // as they are and computes expressions (base/expr). One with SQL is computed
-// over the lake beforehand, one row per entity, and looked up by the entity's
-// columns in each row. One over another source than the rows' is looked up in
-// the same way, its newest row for each entity. Materialise computes what is
-// looked up; Memory holds it.
+// over the lake beforehand and looked up by the entity's columns in each row.
+// One over another source than the rows', or over windows of events, is looked
+// up in the same way. One without a source is computed on demand, from the rows
+// and from the features before it.
 //
-// A looked-up value is that of the snapshot it was materialised from, also for
-// rows that are older: a view whose SQL sums up the label lets the future into
+// Where a looked-up value depends on time, a Lookup is told the time of each
+// row: RowTime says which column has it, and rows without one are as of the
+// time of the request (Asked). Package past finds such values for rows of the
+// past, package online for those of the present, package window is the engine
+// of both; package tables joins them to the lake. A view without a timestamp is
+// looked up as of the snapshot that it was materialised from, also for rows
+// that are older: one whose SQL sums up the label lets the future into
 // training. Compile refuses views that read the label by name.
 package feature
 
