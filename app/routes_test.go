@@ -150,13 +150,15 @@ var bodies = map[string]string{
 	"POST /push":                            `{"push_source_name":"risk","df":{}}`,
 	"POST /materialize":                     `{"start_ts":"2026-01-01","end_ts":"2026-01-02","feature_views":["risk"]}`,
 	"POST /materialize-incremental":         `{"end_ts":"2026-01-02","feature_views":["risk"]}`,
+	"POST /v1/streams/{name}/seek":          `{"to":"first"}`,
+	"PUT /v1/streams/{name}/dead/{letter}":  `{"body":"e30="}`,
 	"POST /v1/keys":                         `{"name":"k","grants":["*:*"]}`,
 }
 
 // values stand for the parts of a path. The names exist, so that what is not
 // allowed cannot hide behind what is not there.
 var values = strings.NewReplacer("{kind}", "Batch", "{name}", "risk", "{model}", "risk", "{endpoint}", "risk", "{rest...}", "else", "{$}", "", "{version}", "1",
-	"{ref}", "1", "{alias}", "champion", "{id}", "the-learn",
+	"{ref}", "1", "{alias}", "champion", "{id}", "the-learn", "{letter}", "1",
 	"{model_id}", "m-0", "{key}", "k", "{path...}", "a/b", "{webhook_id}", "1")
 
 func TestRoutes(t *testing.T) {
