@@ -281,7 +281,7 @@ func (r *reader) Close() error {
 	r.closing.Do(func() {
 		r.stop()
 		r.mu.Lock()
-		l, receiver := r.link, r.receiver
+		l := r.link
 		r.link, r.receiver = nil, nil
 		for _, d := range r.unsettled {
 			if d.timer != nil {
@@ -292,7 +292,8 @@ func (r *reader) Close() error {
 		if l != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 			defer cancel()
-			_ = receiver.Close(ctx) // what was settled goes before it
+			// What was settled goes before it. The link is not closed by itself:
+			// RabbitMQ does not answer that.
 			_ = l.session.Close(ctx)
 			l.close()
 		}

@@ -158,7 +158,7 @@ func (w *writer) Close() error {
 	if w.link != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
-		_ = w.sender.Close(ctx) // everything is answered
+		_ = w.link.session.Close(ctx) // everything is answered
 		w.link.close()
 		w.link, w.sender = nil, nil
 	}
