@@ -286,7 +286,8 @@ func (e *engine) backward(k *key, s *span, x *extent, at int64, hi int) {
 	for i := max(hi, x.lo); i < k.hi; i++ {
 		e.apply(&s.layout, &x.partial, k.ring.row(i, stride), -1)
 	}
-	x.lo, x.due = min(x.lo, hi), start
+	before := min(x.lo, hi)
+	x.lo, x.due = before, start
 	for x.lo > 0 && k.ring.time(x.lo-1, stride) >= start {
 		x.lo--
 		e.apply(&s.layout, &x.partial, k.ring.row(x.lo, stride), 1)
@@ -294,8 +295,41 @@ func (e *engine) backward(k *key, s *span, x *extent, at int64, hi int) {
 	if s.tiling >= 0 && first != x.tile {
 		e.tilesBetween(k, s, x, first, x.tile, 1)
 	}
+	last := x.tile
 	x.tile = first
-	x.stale = len(x.wedges) > 0
+	for i := range x.wedges {
+		e.peaksBack(k, s, x, i, at, before, hi)
+	}
+	if s.tiling >= 0 && len(x.wedges) > 0 && !x.stale {
+		tiles := k.tiles[s.tiling]
+		for i := tileAt(tiles, first); i < len(tiles) && tiles[i].index < last; i++ {
+			e.tilePeaks(s, x, &tiles[i])
+		}
+	}
+}
+
+// peaksBack moves an extreme to an earlier time. What was less than an event
+// that is not there any more has come after the last peak that is; what is
+// there again comes before the event that was the first one.
+func (e *engine) peaksBack(k *key, s *span, x *extent, i int, at int64, before, hi int) {
+	w, d := &x.wedges[i], &s.layout.extremes[i]
+	from := x.lo
+	if last, some := w.retreat(at); some {
+		from = max(from, k.ring.before(last, e.plan.stride))
+	} else if s.tiling >= 0 {
+		x.stale = true // it may be in a tile
+	}
+	note := func(row []uint64) {
+		if d.of(row) {
+			e.grown += w.insert(int64(row[wordTime]), row[wordCells+d.arg], e.greater(d))
+		}
+	}
+	for j := from; j < hi; j++ {
+		note(k.ring.row(j, e.plan.stride))
+	}
+	for j := min(before, from) - 1; j >= x.lo; j-- {
+		note(k.ring.row(j, e.plan.stride))
+	}
 }
 
 // tilesEnd is the last tile of a span that has a tiling.

@@ -105,7 +105,7 @@ func drawEvent(t *rapid.T, i int) event {
 // arrivals draws events in an order in which each comes at most the lateness
 // after its time, some of them twice.
 func arrivals(t *rapid.T, lateness int64) []event {
-	n := rapid.IntRange(0, 60).Draw(t, "events")
+	n := rapid.IntRange(0, rapid.SampledFrom([]int{20, 60, 200}).Draw(t, "most")).Draw(t, "events")
 	all := make([]event, n)
 	due := map[string]int64{}
 	for i := range all {

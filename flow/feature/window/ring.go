@@ -205,6 +205,21 @@ func (w *wedge) expire(t int64) {
 	w.due = w.peaks[w.head].time
 }
 
+// retreat forgets events that are not before t, and gives the time of the last
+// peak that is.
+func (w *wedge) retreat(t int64) (last int64, some bool) {
+	end := len(w.peaks)
+	for end > w.head && w.peaks[end-1].time >= t {
+		end--
+	}
+	w.peaks = w.peaks[:end]
+	if end == w.head {
+		w.reset()
+		return 0, false
+	}
+	return w.peaks[end-1].time, true
+}
+
 // top is the greatest value there is.
 func (w *wedge) top() (cell uint64, ok bool) {
 	if w.head == len(w.peaks) {
