@@ -400,6 +400,32 @@ func TestSchemasComeAndGo(t *testing.T) {
 	}
 }
 
+// TestRegistryRefuses: a login that is wrong, or cannot be had, holds the
+// stream; it makes no event a bad one.
+func TestRegistryRefuses(t *testing.T) {
+	_, server, _ := startRegistry(t)
+	for name, secret := range map[string]func(context.Context) (string, error){
+		"none": nil, "wrong": func(context.Context) (string, error) { return "reader:other", nil },
+		"absent": func(context.Context) (string, error) { return "", fault.New(fault.NotFound, "no such variable") },
+	} {
+		client, err := registry.Open(registry.Config{URL: server.URL, HTTP: server.Client(), Secret: secret})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := open(t, codec.Config{Format: "avro", Registry: client, Columns: []codec.Column{column("x", frame.Int, "")}})
+		batch, faults := c.Decode(t.Context(), []bus.Event{{Body: []byte{0, 0, 0, 0, 1, 2}}})
+		batch.Release()
+		if faults == nil || !fault.KindOf(faults[0]).Retryable() {
+			t.Errorf("%s: %v", name, faults)
+		}
+	}
+	for _, url := range []string{"", "registry", "ftp://h", "https://user:pass@h"} {
+		if _, err := registry.Open(registry.Config{URL: url, HTTP: server.Client()}); !fault.Is(err, fault.Invalid) {
+			t.Error(url, err)
+		}
+	}
+}
+
 func emptyRow(c frame.Column) frame.Batch {
 	b, _, _ := array.RecordFromJSON(memory.DefaultAllocator, frame.SchemaOf([]frame.Column{c}), strings.NewReader(`[{}]`))
 	return b

@@ -91,7 +91,8 @@ type wire struct {
 }
 
 // Schema returns the schema of an id. An id that the registry does not have is
-// a NotFound fault, one that does not answer Unavailable.
+// a NotFound fault; whatever else goes wrong may pass, and is Unavailable or
+// another fault to try again after.
 func (c *Client) Schema(ctx context.Context, id int) (codec.RegisteredSchema, error) {
 	c.mu.Lock()
 	s, ok := c.schemas[id]
@@ -109,11 +110,16 @@ func (c *Client) Schema(ctx context.Context, id int) (codec.RegisteredSchema, er
 		c.forget(id)
 		return s, unknown(id)
 	}
-	if err != nil {
-		return s, err
+	if err == nil {
+		w.ID = id
+		s, err = c.keep(ctx, w)
 	}
-	w.ID = id
-	return c.keep(ctx, w)
+	// Whatever else keeps the schema from us (a login that is refused, an
+	// address that may not be dialled) says nothing against the message.
+	if err != nil && !fault.KindOf(err).Retryable() {
+		err = fault.New(fault.Unavailable, "the schema %d cannot be had", id).Because(err).Hint("%s", fault.HintOf(err))
+	}
+	return s, err
 }
 
 func unknown(id int) error {
@@ -242,7 +248,7 @@ func (c *Client) authorise(ctx context.Context, r *http.Request) error {
 	}
 	secret, err := c.config.Secret(ctx)
 	if err != nil {
-		return err
+		return fault.Wrap(err, fault.Unavailable, "the login of the schema registry")
 	}
 	if user, password, ok := strings.Cut(secret, ":"); ok {
 		r.SetBasicAuth(user, password)
