@@ -132,7 +132,7 @@ func (r *reader) Next(ctx context.Context, most int) ([]bus.Event, error) {
 	if wait != nil {
 		select {
 		case <-wait:
-			wait, err = r.ask(receiver)
+			_, err = r.ask(receiver)
 		case <-ctx.Done():
 		}
 	}

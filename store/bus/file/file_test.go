@@ -120,7 +120,7 @@ c.csv:3:4;too;many`
 	if got := lines(all(t, b, "c.csv", bus.ReadOptions{})); got != want {
 		t.Errorf("%s", got)
 	}
-	from := bus.ReadOptions{Assigned: func(_ context.Context, names []string) (map[string]int64, error) {
+	from := bus.ReadOptions{Assigned: func(_ context.Context, _ []string) (map[string]int64, error) {
 		return map[string]int64{"b.jsonl.gz": 1, "c.csv": 3, "a.jsonl": bus.Latest}, nil
 	}}
 	for topic, want := range map[string]string{"*.jsonl*": `b.jsonl.gz:1:{"n":5}`, filepath.Join(root, "c.csv"): "c.csv:3:4;too;many"} {

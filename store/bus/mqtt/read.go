@@ -235,34 +235,39 @@ func (r *reader) down() {
 }
 
 // received takes a message. It never waits: the receive maximum bounds how
-// many there are.
+// many there are. The library is not called under the lock: it calls Ack of
+// the session, which takes it, under one of its own.
 func (r *reader) received(p paho.PublishReceived) (bool, error) {
+	if r.accept(p) {
+		return true, p.Client.Ack(p.Packet)
+	}
+	return true, nil
+}
+
+// accept notes a message, and tells whether it was acknowledged before.
+func (r *reader) accept(p paho.PublishReceived) (acked bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d := r.known(p)
 	if d == nil {
-		e := event(p.Packet)
-		e = bus.Bound(e, r.options.MaxEvent)
+		e := bus.Bound(event(p.Packet), r.options.MaxEvent)
 		r.next++
 		e.Offset = r.next
-		d = &delivery{handle: r.next, hash: maphash.Bytes(r.seed, p.Packet.Payload), event: &e}
+		size := int64(len(p.Packet.Payload)) + 256
+		d = &delivery{handle: r.next, hash: maphash.Bytes(r.seed, p.Packet.Payload), event: &e, size: size}
 		r.ready = append(r.ready, d)
-		r.held += int64(len(p.Packet.Payload)) + 256
-		d.size = int64(len(p.Packet.Payload)) + 256
+		r.held += size
 		r.wake()
 	}
 	p.Packet.Payload = nil // the event has it
 	d.client, d.packet, d.reported = p.Client, p.Packet, false
 	r.connection = p.Client
 	if p.Packet.QoS == 0 {
-		return true, nil
+		return false
 	}
 	r.byPacket[p.Packet.PacketID] = d
 	r.order = append(r.order, d)
-	if d.acked {
-		return true, p.Client.Ack(p.Packet)
-	}
-	return true, nil
+	return d.acked
 }
 
 // known finds the delivery that a message repeats: one that was returned, or
@@ -353,6 +358,20 @@ func (r *reader) Ack(ctx context.Context, events []bus.Event) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	for _, d := range r.settle(events) {
+		_ = d.client.Ack(d.packet) // of a connection that is just going: it comes again, and is known
+	}
+	return nil
+}
+
+// acknowledged is a packet and the connection that it came on.
+type acknowledged struct {
+	client *paho.Client
+	packet *paho.Publish
+}
+
+// settle notes what is dealt with, and returns what the broker can be told of.
+func (r *reader) settle(events []bus.Event) (tell []acknowledged) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range events {
@@ -363,10 +382,10 @@ func (r *reader) Ack(ctx context.Context, events []bus.Event) error {
 		delete(r.byHandle, e.Offset)
 		d.acked = true
 		if d.client == r.connection && r.connection != nil {
-			_ = d.client.Ack(d.packet) // of a connection that is just going: it comes again, and is known
+			tell = append(tell, acknowledged{d.client, d.packet})
 		}
 	}
-	return nil
+	return tell
 }
 
 // Lag is not told by MQTT.
