@@ -39,12 +39,6 @@ func (s *seen) add(x id) {
 	}
 }
 
-// take takes a claim back that came to nothing.
-func (s *seen) take(x id) {
-	delete(s.young, x)
-	delete(s.old, x)
-}
-
 func pack(ids []id) []byte {
 	packed := make([]byte, 0, len(ids)*len(id{}))
 	for _, x := range ids {

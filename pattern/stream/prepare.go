@@ -73,7 +73,7 @@ func (s *session) prepare(ctx context.Context, p *partition, entries []*entry) (
 	if r, err = s.unknown(ctx, b, r); err != nil {
 		return nil, err
 	}
-	if r, err = s.timely(ctx, b, r); err != nil {
+	if r, err = s.timely(b, r); err != nil {
 		return nil, err
 	}
 	defer func() { r.batch.Release() }()
@@ -353,7 +353,7 @@ const future = 24 * time.Hour
 // timely finds the event times, moves the watermark on, and sends what is too
 // late aside. An event is late by those before it in its partition, so the
 // batches make no difference.
-func (s *session) timely(ctx context.Context, b *lane, r rows) (rows, error) {
+func (s *session) timely(b *lane, r rows) (rows, error) {
 	times := s.times(r)
 	bound := s.deps.Clock.Now().Add(future).UnixMicro()
 	faults := make([]error, len(r.entries))
@@ -374,7 +374,7 @@ func (s *session) timely(ctx context.Context, b *lane, r rows) (rows, error) {
 		}
 	}
 	if lates > 0 {
-		if err := s.aside(ctx, b, r, late); err != nil {
+		if err := s.aside(b, r, late); err != nil {
 			r.batch.Release()
 			return rows{}, err
 		}
@@ -420,7 +420,7 @@ func (s *session) times(r rows) []int64 {
 }
 
 // aside publishes the late events as they came.
-func (s *session) aside(ctx context.Context, b *lane, r rows, late []bool) error {
+func (s *session) aside(b *lane, r rows, late []bool) error {
 	var out outgoing
 	for i, e := range r.entries {
 		if !late[i] {

@@ -250,8 +250,8 @@ type reader struct {
 	change func([]bus.Event) []bus.Event
 }
 
-func (r *reader) Next(ctx context.Context, max int) ([]bus.Event, error) {
-	events, err := r.Reader.Next(ctx, max)
+func (r *reader) Next(ctx context.Context, most int) ([]bus.Event, error) {
+	events, err := r.Reader.Next(ctx, most)
 	if err == nil {
 		events = r.change(events)
 	}
