@@ -69,11 +69,11 @@ func (e *Event) Header(name string) string {
 // Reader reads one topic. Next and Ack are called by one goroutine at a time,
 // Lag by any.
 type Reader interface {
-	// Next waits for events and returns between 1 and max of them as soon as
+	// Next waits for events and returns between 1 and most of them as soon as
 	// there are some, in the order of their partitions. io.EOF (compared by ==)
 	// says that a file or table has come to its end. After an Unavailable fault
 	// it may be called again; the reader reconnects by itself.
-	Next(ctx context.Context, max int) ([]Event, error)
+	Next(ctx context.Context, most int) ([]Event, error)
 	// Ack says that events are dealt with for good. Of a log, those before
 	// them in their partitions are so as well.
 	Ack(ctx context.Context, events []Event) error

@@ -70,7 +70,7 @@ func TestFake(t *testing.T) {
 	bustest.Run(t, bustest.Options{
 		Open:   func(t *testing.T) bus.Bus { return open(t, brokers) },
 		Groups: true, Resident: true,
-		Restart: func(t *testing.T) {
+		Restart: func(*testing.T) {
 			f.cluster.Close()
 			time.Sleep(300 * time.Millisecond)
 			f.start()

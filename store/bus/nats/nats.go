@@ -114,7 +114,7 @@ func (c Config) Validate() error {
 			mistakes.Add(fault.New(fault.Invalid, "the address of %s holds a secret", u.Host).Hint("name the secret by a reference"))
 		}
 	}
-	if err := c.Topics.validate(); err != nil {
+	if err := c.validate(); err != nil {
 		mistakes.Add(err)
 	}
 	return mistakes.Err()
@@ -168,7 +168,7 @@ func Open(ctx context.Context, c Config) (*Bus, error) {
 // connect opens the connection in the background, so that the context bounds
 // the wait.
 func connect(ctx context.Context, c Config, address string, options []nats.Option) (*Bus, error) {
-	c.Topics = c.Topics.withDefaults()
+	c.Topics = c.withDefaults()
 	b := &Bus{config: c, open: map[closer]bool{}, again: make(chan struct{}), gone: make(chan struct{})}
 	options = append(options,
 		nats.Name("leat"), nats.MaxReconnects(-1), nats.CustomReconnectDelay(delay), nats.ReconnectBufSize(-1),

@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -164,7 +165,7 @@ func (r *reader) take(most int) ([]bus.Event, error) {
 	n := min(max(most, 1), len(r.queue))
 	if n == 0 {
 		err := r.trouble
-		if _, lasting := err.(*bus.Gap); !lasting {
+		if _, lasting := errors.AsType[*bus.Gap](err); !lasting {
 			r.trouble = nil
 		}
 		return nil, err
@@ -252,7 +253,7 @@ func (r *reader) skip(at place) {
 
 func (r *reader) fail(err error) {
 	r.mu.Lock()
-	if _, lasting := r.trouble.(*bus.Gap); !lasting {
+	if _, lasting := errors.AsType[*bus.Gap](r.trouble); !lasting {
 		r.trouble = err
 	}
 	r.mu.Unlock()

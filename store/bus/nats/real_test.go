@@ -134,7 +134,7 @@ func TestWiped(t *testing.T) {
 	defer b.Close()
 	write(t, b, "wiped", 50, "old")
 	var known map[string]int64
-	assigned := func(_ context.Context, partitions []string) (map[string]int64, error) { return known, nil }
+	assigned := func(context.Context, []string) (map[string]int64, error) { return known, nil }
 	r, err := b.Reader(t.Context(), "wiped", bus.ReadOptions{Group: "g", Assigned: assigned})
 	if err != nil {
 		t.Fatal(err)

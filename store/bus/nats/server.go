@@ -54,7 +54,7 @@ func (c ServerConfig) Validate() error {
 	if c.Folder == "" {
 		mistakes.Add(fault.New(fault.Invalid, "the embedded bus has no folder"))
 	}
-	mistakes.Add(c.Topics.validate())
+	mistakes.Add(c.validate())
 	if c.Replicas > 1 {
 		mistakes.Add(fault.New(fault.Invalid, "the embedded bus keeps one replica, not %d", c.Replicas).
 			Hint("replicas need a NATS cluster: --bus nats://host:4222"))
