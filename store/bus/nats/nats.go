@@ -20,9 +20,11 @@
 // ledger, so the server keeps none. Each time it looks whether the stream still
 // has what comes next, and says so with a *bus.Gap when it has not.
 //
-// A server that syncs every write does it once for a message, or once for an
-// atomic batch of them. So a writer collects what many goroutines write while
-// the batch before is on its way to the disk.
+// What is acknowledged is on the disk. The server within the process is not
+// told to flush, which it would do for every message by itself: writers and
+// readers share a syncer, which flushes once for all that wait. Elsewhere, and
+// where others may publish too, a writer publishes what many goroutines wrote
+// as one atomic batch, and the server flushes as it is configured.
 package nats
 
 import (
