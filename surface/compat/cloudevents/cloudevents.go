@@ -164,6 +164,10 @@ const maxOrigin = 253
 // 1.1 Web Hooks for Event Delivery", section 4). What they send must have a key
 // all the same; nobody is called back.
 func options(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		server.WriteProblem(w, fault.New(fault.Forbidden, "a page of another site may not call this server"))
+		return
+	}
 	w.Header().Set("Allow", "POST, OPTIONS")
 	origin := r.Header.Get("WebHook-Request-Origin")
 	if origin == "" {
