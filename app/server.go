@@ -28,7 +28,7 @@ func (a *App) openServer(ctx context.Context) (func(context.Context) error, erro
 	if err != nil {
 		return nil, err
 	}
-	scoring := realtime.New(a.serving, decide.NewLedger(a.catalog, a.clock, 0), a.clock)
+	scoring := realtime.New(a.serving, decide.NewLedger(a.catalog, a.clock, 0).Beside(a.streams.Decided), a.clock)
 	api.New(s, api.Services{
 		Version: Version, Project: project{a}, Starter: starter{a}, Runs: a.runs, Registry: a.registry, Importer: imports,
 		Releases: a.releases, Endpoints: endpoints{a}, Scoring: scoring, Data: a.sql, Decisions: decisions{a},

@@ -28,6 +28,7 @@ type Ledger struct {
 	db    catalog.Database
 	clock clock.Clock
 	keep  time.Duration
+	other func(endpoint, key string) (who string, ok bool) // nil: nobody else decides
 
 	mu     sync.Mutex
 	flight map[string]chan struct{} // claims of this process, closed at their end
@@ -41,6 +42,14 @@ func NewLedger(db catalog.Database, clock clock.Clock, keep time.Duration) *Ledg
 		keep = 24 * time.Hour
 	}
 	return &Ledger{db: db, clock: clock, keep: keep, flight: map[string]chan struct{}{}}
+}
+
+// Beside has the ledger ask, before a key is answered, whether somebody else
+// has decided an event of that name at the endpoint: a stream. Such a key is a
+// Conflict fault. It is called before the ledger is used.
+func (l *Ledger) Beside(decided func(endpoint, key string) (who string, ok bool)) *Ledger {
+	l.other = decided
+	return l
 }
 
 // Bounds of the ledger.
@@ -133,6 +142,12 @@ func (l *Ledger) claimed(ctx context.Context, c Claim, do func(ctx context.Conte
 			l.drop(ctx, c, owner)
 		}
 	}()
+	if l.other != nil {
+		if who, ok := l.other(c.Endpoint, c.Key); ok {
+			return nil, false, fault.New(fault.Conflict, "the event %q was decided already, by stream %q", c.Key, who).
+				Hint("read what the stream published, or its decision in the log; another key decides anew")
+		}
+	}
 	answer, err = do(ctx)
 	if err != nil {
 		return nil, false, err

@@ -186,3 +186,31 @@ func claimOfADeadProcessEnds(t *testing.T, path string) {
 	close(hang)
 	late.Wait()
 }
+
+// A key that a stream has decided under is refused, and can be used once the
+// stream has forgotten it.
+func TestDecidedByAStream(t *testing.T) {
+	decided := true
+	l := decide.NewLedger(openCatalog(t, filepath.Join(t.TempDir(), "catalog.db")), &hands{}, 0).
+		Beside(func(endpoint, key string) (string, bool) {
+			return "live", decided && endpoint == "fraud" && key == "k1"
+		})
+	do := func(context.Context) ([]byte, error) { return []byte("answer"), nil }
+	if _, _, err := l.Once(t.Context(), claim("k1"), do); !fault.Is(err, fault.Conflict) {
+		t.Errorf("an event that was decided: %v", err)
+	}
+	if answer, _, err := l.Once(t.Context(), claim("k2"), do); err != nil || string(answer) != "answer" {
+		t.Errorf("another: %q, %v", answer, err)
+	}
+	found, err := l.Answered(t.Context(), "fraud", []string{"k1", "k2", "k3"})
+	if err != nil || len(found) != 1 || !found["k2"] {
+		t.Errorf("answered are %v, %v", found, err)
+	}
+	if found, err := l.Answered(t.Context(), "frau", []string{"k2"}); err != nil || len(found) != 0 {
+		t.Errorf("answered at another endpoint are %v, %v", found, err)
+	}
+	decided = false
+	if _, _, err := l.Once(t.Context(), claim("k1"), do); err != nil {
+		t.Errorf("an event that was forgotten: %v", err)
+	}
+}
