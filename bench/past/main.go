@@ -98,7 +98,7 @@ func compare(ctx context.Context, dir string, mebibytes int64, rounds int) ([]re
 	var us, them outcome
 	r, err := duel.Alternate(rounds,
 		func() (_ float64, err error) { us, err = ours(ctx, dir, "plain", mebibytes); return us.Seconds, err },
-		func() (_ float64, err error) { them, err = theirs(ctx, dir, mebibytes); return them.Seconds, err })
+		func() (_ float64, err error) { them, err = theirs(ctx, dir); return them.Seconds, err })
 	if err != nil {
 		return nil, err
 	}
@@ -124,12 +124,12 @@ func ours(ctx context.Context, dir, what string, mebibytes int64) (outcome, erro
 	return answer(cmd)
 }
 
-func theirs(ctx context.Context, dir string, mebibytes int64) (outcome, error) {
+func theirs(ctx context.Context, dir string) (outcome, error) {
 	python := os.Getenv("LEAT_PYTHON")
 	if python == "" {
 		python = "python3"
 	}
-	cmd := exec.CommandContext(ctx, python, "-c", peer, dir, strconv.FormatInt(mebibytes, 10))
+	cmd := exec.CommandContext(ctx, python, "-c", peer, dir)
 	cmd.Stderr = os.Stderr
 	return answer(cmd)
 }

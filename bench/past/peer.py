@@ -1,9 +1,8 @@
 """The newest row before each label by DuckDB's ASOF join.
 
-    python peer.py FOLDER MEBIBYTES
+    python peer.py FOLDER
 
-The memory is not limited: below about 2 GB for ten million rows the join fails
-rather than spill. What is found is counted and summed up, not written.
+The memory is not limited. What is found is counted and summed up, not written.
 """
 import json
 import resource
