@@ -38,8 +38,8 @@ test-race: ## the race detector over what many goroutines share
 	@echo "testing with the race detector"
 	$(GO) test -race -timeout 15m $(RACE)
 
-test-kill: tools ## kill -9 at fifty random instants of batches and pipelines
-	LEAT_KILLS=50 $(GO) test -tags $(TAGS) -ldflags '$(GOLD)' -timeout 60m -run Kill -v ./work/... ./pattern/batch/... ./decide/record/... ./app/...
+test-kill: tools ## kill -9 at fifty random instants of batches, pipelines and streams
+	LEAT_KILLS=50 $(GO) test -tags $(TAGS) -ldflags '$(GOLD)' -timeout 60m -run Kill -v ./work/... ./pattern/batch/... ./pattern/stream/... ./decide/record/... ./app/...
 
 check: ## format, vet, rules of the house, generated pages
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
