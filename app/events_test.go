@@ -120,6 +120,10 @@ func TestFromFileToWebhook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	some, err := l.Client().Events(t.Context(), []string{spec.EventFileLanded, spec.EventRelease}, "", list[len(list)-1].Seq, 10)
+	if err != nil || len(some) != 2 || some[0].Type != spec.EventRelease || some[1].Subject != "more" || len(some[1].Starts) != 1 {
+		t.Error(some, err)
+	}
 	count := map[string]int{}
 	for _, e := range list {
 		count[e.Type]++
