@@ -24,7 +24,11 @@ func (f *Features) skew(ctx context.Context, m *spec.Monitor, asks []signal) ([]
 	if err != nil || past == nil || past.Until.IsZero() {
 		return nil, err
 	}
-	decisions, err := f.Served.Decisions(ctx, m.Watch, past.Release, past.Until, min(m.Window, maxSkewRows))
+	limit := min(m.Window, maxSkewRows)
+	decisions, err := f.Served.Decisions(ctx, m.Watch, past.Release, past.Until, limit)
+	if err == nil && past.Time != "" && len(decisions) < minSkewRows { // of rows that say an earlier time themselves
+		decisions, err = f.Served.Decisions(ctx, m.Watch, past.Release, f.Clock.Now(), limit)
+	}
 	if err != nil {
 		return nil, err
 	}
