@@ -419,3 +419,55 @@ func TestWrongColumns(t *testing.T) {
 		t.Errorf("a view without an entity: %v", err)
 	}
 }
+
+// BenchmarkRead reads 250 features of entities from the store in the process.
+func BenchmarkRead(b *testing.B) {
+	columns := []frame.Column{{Name: "customer", Type: frame.String}, {Name: "at", Type: frame.Timestamp}}
+	def := spec.FeatureView{Name: "wide", Entity: spec.Names{"customer"}, Source: "transactions", Timestamp: "at"}
+	for i := range 250 {
+		name := fmt.Sprint("f", i)
+		columns = append(columns, frame.Column{Name: name, Type: frame.Double})
+		def.Columns = append(def.Columns, name)
+	}
+	v, err := Compile(def, columns)
+	if err != nil {
+		b.Fatal(err)
+	}
+	const entities = 10_000
+	cells := make([]*frame.Cells, len(columns))
+	names := make([]string, entities)
+	for i, c := range columns {
+		cells[i] = frame.NewCells(c.Type, entities)
+		for row := range entities {
+			names[row] = fmt.Sprint("c", row)
+			switch c.Type {
+			case frame.String:
+				cells[i].TextString(names[row])
+			case frame.Timestamp:
+				cells[i].Int(began)
+			default:
+				cells[i].Double(float64(row) / float64(i+1))
+			}
+		}
+	}
+	rows := frame.BatchOf(frame.SchemaOf(columns), cells, entities)
+	defer rows.Release()
+	f := features(b)
+	if _, err := f.Push(b.Context(), v, rows, nil); err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range []int{1, 50} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			r := f.Reader([]Ask{{View: v}})
+			var a Answer
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				asked := customers(names[i*n%(entities-n):][:n]...)
+				if err := r.Read(b.Context(), asked, []int64{began}, &a); err != nil {
+					b.Fatal(err)
+				}
+				asked.Release()
+			}
+		})
+	}
+}
