@@ -20,6 +20,7 @@ type store struct {
 	until     time.Time
 	decisions []Decision
 	asked     int
+	untimed   bool // rows have no time of their own
 }
 
 var (
@@ -28,7 +29,11 @@ var (
 )
 
 func (s *store) Past(context.Context, string) (*Past, error) {
-	return &Past{Release: "r1", Inputs: inputs, Time: "at", Outputs: outputs, Until: s.until, Compute: s.compute}, nil
+	own := "at"
+	if s.untimed {
+		own = ""
+	}
+	return &Past{Release: "r1", Inputs: inputs, Time: own, Outputs: outputs, Until: s.until, Compute: s.compute}, nil
 }
 
 func (s *store) Decisions(_ context.Context, _, _ string, before time.Time, limit int) ([]Decision, error) {
@@ -162,6 +167,10 @@ func TestTooEarlyToSay(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	s.until = noon.Add((minSkewRows - 1) * time.Second)
+	if r := look(t, s, spec.Signal{Skew: "twice"})["skew:twice"]; r.Rows == 0 || r.Rows > 100 {
+		t.Errorf("rows that say an earlier time themselves: %+v", r)
+	}
+	s.untimed = true
 	if found := look(t, s, spec.Signal{Skew: "*"}); len(found) != 0 {
 		t.Errorf("of few decisions: %+v", found)
 	}
