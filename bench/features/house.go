@@ -143,18 +143,39 @@ func (h *house) leat(ctx context.Context, name string, flags ...string) (*progra
 	if err != nil {
 		return nil, err
 	}
-	order := fmt.Sprintf(`{"start_ts":"2000-01-01","end_ts":%q}`, time.Now().UTC().Format(time.RFC3339))
-	answer, err := http.Post(s.URL+"/materialize", "application/json", strings.NewReader(order))
-	if err != nil {
+	if err := h.materialise(s.URL); err != nil {
 		_, _ = s.Stop()
 		return nil, err
 	}
-	defer answer.Body.Close()
-	if said, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusOK {
-		_, _ = s.Stop()
-		return nil, fmt.Errorf("materialise: %s %s", answer.Status, said)
-	}
 	return s, nil
+}
+
+// materialise brings all views online. A server that has just started may not
+// know them for a moment.
+func (h *house) materialise(url string) error {
+	var names []string
+	for v := range h.views {
+		names = append(names, fmt.Sprintf("%q", fmt.Sprint("v", v)))
+	}
+	order := fmt.Sprintf(`{"start_ts":"2000-01-01","end_ts":%q,"feature_views":[%s]}`, time.Now().UTC().Format(time.RFC3339), strings.Join(names, ","))
+	var last error
+	for begin := time.Now(); time.Since(begin) < starting; time.Sleep(500 * time.Millisecond) {
+		answer, err := http.Post(url+"/materialize", "application/json", strings.NewReader(order))
+		if err != nil {
+			return err
+		}
+		said, err := io.ReadAll(answer.Body)
+		if err := errors.Join(err, answer.Body.Close()); err != nil {
+			return err
+		}
+		if answer.StatusCode == http.StatusOK {
+			return nil
+		}
+		if last = fmt.Errorf("materialise: %s %s", answer.Status, said); answer.StatusCode != http.StatusNotFound {
+			return last
+		}
+	}
+	return last
 }
 
 func (h *house) startRedis(ctx context.Context) (err error) {
