@@ -67,8 +67,8 @@ func (s *Scanner) Word(w string) bool {
 	return true
 }
 
-// String reads a string without escapes, its quotes included. It is a part of
-// the text.
+// String reads a string without escapes and returns what stands between its
+// quotes. It is a part of the text; see Quoted for one with its quotes.
 func (s *Scanner) String() ([]byte, bool) {
 	if !s.Take('"') {
 		return nil, false

@@ -3,6 +3,8 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -30,6 +32,7 @@ const (
 	maxReadBody   = 4 << 20
 	maxReadTime   = 30 * time.Second
 	maxReadRows   = 10_000
+	maxReadNames  = 10_000
 	maxReadValues = 2_000_000 // rows times features
 )
 
@@ -79,7 +82,13 @@ func (a *API) readFeatures(w http.ResponseWriter, r *http.Request, buf *featureS
 	if len(req.features) == 0 {
 		return fault.New(fault.Invalid, "no feature is asked for").Hint(`name some, as in "features": ["view:feature"]`)
 	}
+	if len(req.features) > maxReadNames {
+		return fault.New(fault.TooLarge, "%d features are asked for", len(req.features)).Hint("ask for at most %d at once", maxReadNames)
+	}
 	for _, name := range req.features {
+		if strings.ContainsRune(name, 0) { // it would not be one name to whoever joins names
+			return fault.New(fault.Invalid, "%q is no feature", name)
+		}
 		view, _, _ := strings.Cut(name, ":")
 		if _, err := allowed(ctx, verbRead, view); err != nil {
 			return err
@@ -113,6 +122,11 @@ func (q *featureRequest) read(body []byte) error {
 	if q.scan(body) {
 		return nil
 	}
+	return q.parse(body)
+}
+
+// parse is the whole parser.
+func (q *featureRequest) parse(body []byte) error {
 	var whole struct {
 		Features []string                   `json:"features"`
 		Entities map[string]json.RawMessage `json:"entities"`
@@ -120,7 +134,11 @@ func (q *featureRequest) read(body []byte) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&whole); err != nil {
+	err := d.Decode(&whole)
+	if _, more := d.Token(); err == nil && more != io.EOF {
+		err = errors.New("something follows the request")
+	}
+	if err != nil {
 		return fault.New(fault.Invalid, "the request is not understood").Because(err).
 			Hint(`write {"features": ["view:feature"], "entities": {"customer_id": ["c1"]}}`)
 	}
@@ -153,9 +171,7 @@ func (q *featureRequest) scan(body []byte) bool {
 		case "at":
 			var text []byte
 			if text, ok = s.String(); ok {
-				var err error
-				q.at, err = time.Parse(time.RFC3339Nano, string(text[1:len(text)-1]))
-				ok = err == nil
+				ok = q.at.UnmarshalText(text) == nil // as the whole parser does
 			}
 		default:
 			return false
@@ -182,7 +198,7 @@ func (q *featureRequest) scanFeatures(s *plain.Scanner) bool {
 		if !ok {
 			return false
 		}
-		q.features = append(q.features, string(text[1:len(text)-1]))
+		q.features = append(q.features, string(text))
 		if s.TakeAfterSpace(']') {
 			return true
 		}
@@ -302,7 +318,7 @@ func readValue(s *plain.Scanner, into *frame.Cells) bool {
 		if !ok {
 			return false
 		}
-		v, ok := realtime.ParseTime(string(text[1:len(text)-1]), into.Type())
+		v, ok := realtime.ParseTime(string(text), into.Type())
 		into.Int(v)
 		return ok
 	}
