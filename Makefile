@@ -32,11 +32,13 @@ test: tools check test-race ## install what tests need, check, run everything
 # The race detector, where goroutines meet; the rest runs without it, because
 # linking DuckDB with it takes longer than it finds.
 RACE := ./base/... ./decide/... ./flow/deploy/... ./flow/registry/... ./flow/monitor/... ./guard/... \
-	./pattern/realtime/... ./store/blob/file/... ./surface/server/... ./surface/client/...
+	./pattern/realtime/... ./store/blob/file/... ./surface/server/... ./surface/client/... \
+	./flow/feature/window/... ./flow/feature/online/... ./store/online/local/... ./store/bus/memory/...
 
 test-race: ## the race detector over what many goroutines share
 	@echo "testing with the race detector"
 	$(GO) test -race -timeout 15m $(RACE)
+	$(GO) test -race -timeout 15m ./pattern/stream -rapid.checks=20
 
 test-kill: tools ## kill -9 at fifty random instants of batches, pipelines and streams
 	LEAT_KILLS=50 $(GO) test -tags $(TAGS) -ldflags '$(GOLD)' -timeout 60m -run Kill -v ./work/... ./pattern/batch/... ./pattern/stream/... ./decide/record/... ./app/...

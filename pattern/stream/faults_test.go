@@ -34,6 +34,13 @@ func (c *chaos) strikes() bool {
 	return c.random.Float64() < c.share
 }
 
+// calm lets nothing fail from here on.
+func (c *chaos) calm() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.share = 0
+}
+
 func (c *chaos) err(what string) error { return fault.New(fault.Unavailable, "%s failed", what) }
 
 // do runs f between two chances to fail.
@@ -136,7 +143,6 @@ func (tr *trial) run() {
 	batch := rapid.SampledFrom([]int{1, 7, 1000}).Draw(tr.rt, "batch")
 	clean := w.db
 	var now atomic.Pointer[chaos]
-	random := rand.New(rand.NewPCG(seed, 1))
 	w.writing = func(string, []bus.Event) error {
 		if c := now.Load(); c.dead.Load() || c.strikes() {
 			return c.err("a publication")
@@ -151,6 +157,7 @@ func (tr *trial) run() {
 	}
 	w.reading = func() func([]bus.Event) []bus.Event { return again(now.Load()) }
 	go func() {
+		random := rand.New(rand.NewPCG(seed, 2))
 		for _, a := range all {
 			tr.send(a)
 			if random.IntN(10) == 0 { // its producer says it twice, as two messages
@@ -158,6 +165,7 @@ func (tr *trial) run() {
 			}
 		}
 	}()
+	random := rand.New(rand.NewPCG(seed, 1))
 	for life := 0; ; life++ {
 		c := &chaos{random: rand.New(rand.NewPCG(seed, uint64(life))), share: share}
 		now.Store(c)
@@ -170,7 +178,7 @@ func (tr *trial) run() {
 				return fmt.Sprintf("%+v %v", st, err)
 			}
 			tr.check(all, clean)
-			c.share = 0
+			c.calm()
 			stop()
 			return
 		}
