@@ -156,6 +156,21 @@ type link struct {
 	conn    *amqp.Conn
 	session *amqp.Session
 	stop    context.CancelFunc // of what renews tokens
+	// durable is what sources and targets are asked to be: see durability.
+	durable amqp.Durability
+}
+
+// durability is how durable the ends of links are at a broker. RabbitMQ (3)
+// makes a queue that is named and not there, and makes it as durable as the
+// end of the link is: with the protocol's default, none, it goes at a restart
+// with all that was accepted, and a durable queue of that name is refused.
+// Elsewhere a durable source is a wish for a subscription that outlives the
+// reader, which nobody has here.
+func durability(conn *amqp.Conn) amqp.Durability {
+	if text(conn.Properties()["product"]) == "RabbitMQ" {
+		return amqp.DurabilityUnsettledState
+	}
+	return amqp.DurabilityNone
 }
 
 // dial connects and lets itself in; entity is the node that a token is for.
@@ -176,7 +191,7 @@ func (b *Bus) dial(ctx context.Context, entity string) (*link, error) {
 		_ = socket.Close() // nothing was said on it
 		return nil, brokerFault(err, "the broker does not let us in")
 	}
-	l := &link{conn: conn, stop: func() {}}
+	l := &link{conn: conn, stop: func() {}, durable: durability(conn)}
 	if login.key != nil {
 		if l.stop, err = b.renew(ctx, conn, "amqp://"+host+"/"+entity, login.key); err != nil {
 			l.close()

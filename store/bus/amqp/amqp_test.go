@@ -35,6 +35,37 @@ func TestSuite(t *testing.T) {
 	})
 }
 
+// TestKept: what was accepted for nobody yet is there when the broker comes
+// back, though the queue was made by the writer that named it.
+func TestKept(t *testing.T) {
+	s := testserver.RabbitMQ(t)
+	b := open(t, s, s.Secret)
+	w, err := b.Writer(t.Context(), "kept")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write(t.Context(), make([]bus.Event, 30)); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop(t)
+	s.Start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var r bus.Reader
+	for r == nil {
+		if r, err = b.Reader(ctx, "kept", bus.ReadOptions{}); err != nil && ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := 0; n < 30; {
+		events, err := r.Next(ctx, 100)
+		if err != nil && ctx.Err() != nil {
+			t.Fatalf("%d of 30 events were kept: %v", n, err)
+		}
+		n += len(events)
+	}
+}
+
 func TestLetIn(t *testing.T) {
 	s := testserver.RabbitMQ(t)
 	for _, secret := range []string{"guest:wrong", "guest"} {

@@ -68,7 +68,7 @@ func (r *reader) open(ctx context.Context) (*amqp.Receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	receiver, err := l.session.NewReceiver(ctx, r.topic, &amqp.ReceiverOptions{Credit: -1})
+	receiver, err := l.session.NewReceiver(ctx, r.topic, &amqp.ReceiverOptions{Credit: -1, SourceDurability: l.durable})
 	if err != nil {
 		l.close()
 		return nil, brokerFault(err, "%.200q cannot be read", r.topic)

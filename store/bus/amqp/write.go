@@ -43,7 +43,7 @@ func (w *writer) open(ctx context.Context) (*amqp.Sender, error) {
 		return nil, err
 	}
 	mode := amqp.SenderSettleModeUnsettled // what is sent is answered
-	sender, err := l.session.NewSender(ctx, w.topic, &amqp.SenderOptions{SettlementMode: &mode})
+	sender, err := l.session.NewSender(ctx, w.topic, &amqp.SenderOptions{SettlementMode: &mode, TargetDurability: l.durable})
 	if err != nil {
 		l.close()
 		return nil, brokerFault(err, "%.200q cannot be written", w.topic)

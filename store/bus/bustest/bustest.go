@@ -102,8 +102,10 @@ func (s *suite) cases(log bool) []testCase {
 	}
 }
 
-// Run runs the suite.
+// Run runs the suite. It looks at the heap and at the goroutines of the whole
+// process, so nothing may run beside it: it panics in a parallel test.
 func Run(t *testing.T, o Options) {
+	t.Setenv("LEAT_BUSTEST", "alone") // what no test may do that has, or is in, a Parallel
 	s := &suite{Options: o}
 	probe := o.Open(t)
 	log := probe.Positioned()

@@ -325,6 +325,7 @@ func (s *suite) testBounded(t *testing.T, b bus.Bus) {
 	if most > 16<<20 {
 		t.Errorf("a reader that may buffer 2 MiB holds %d MiB", most>>20)
 	}
+	t.Logf("a reader that may buffer 2 MiB holds %d KiB", most>>10)
 	distinct(t, collect(t, r, count-1), count-1)
 }
 

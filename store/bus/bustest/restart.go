@@ -61,6 +61,11 @@ func (s *suite) testRestart(t *testing.T, b bus.Bus) {
 	close(stop)
 	group.Wait()
 	var missing []string
+	defer func() {
+		if len(missing) > 0 {
+			t.Errorf("%d of %d events never came, among them %.20q", len(missing), len(published), missing[:min(20, len(missing))])
+		}
+	}()
 	until(t, "reading all that was published", func(ctx context.Context) (bool, error) {
 		missing = nil
 		for id := range published {

@@ -38,7 +38,6 @@ func TestSuite(t *testing.T) {
 		maxFile int64
 	}{"followed": {true, 0}, "to the end": {false, 0}, "many small files": {true, 700}} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			root := t.TempDir()
 			bustest.Run(t, bustest.Options{
 				Open: func(t *testing.T) bus.Bus {
