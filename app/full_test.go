@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -215,7 +216,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	status, err = l.runs.Wait(t.Context(), run)
 	if err != nil || status.Err() != nil {
-		t.Fatalf("the batch goes on: %v, %v", status.Err(), err)
+		t.Fatalf("the batch goes on: %v", errors.Join(err, status.Err()))
 	}
 	if rows, after := len(l.scored("scores")), l.snapshots("scores"); rows != len(good(n)) || after != before+1 {
 		t.Errorf("%d rows in the end, %d snapshots after %d", rows, after, before)
@@ -272,7 +273,7 @@ func TestFullAnywhere(t *testing.T) {
 			}
 			s, err := l.runs.Wait(ctx, id)
 			if err != nil || s.Err() != nil {
-				t.Fatalf("with %d KiB: going on: %v, %v", i*i*24, s.Err(), err)
+				t.Fatalf("with %d KiB: going on: %v", i*i*24, errors.Join(err, s.Err()))
 			}
 		}
 		cancel()

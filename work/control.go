@@ -30,23 +30,28 @@ func (e *Engine) working(id string) *Run {
 	return e.active[id]
 }
 
-// fail keeps why a run failed. For the library a failed run is over for good,
-// and only a cancelled one can go on; so a failure is kept as a cancelled run
-// with the fault beside it, which is what lets Retry continue it under its
-// own id. Where it cannot be kept, because the disk is full for instance, it is
-// seen all the same, and kept as soon as it can be: a run that is over and not
-// marked so would wait for a restart.
-func (e *Engine) fail(r *Run, err error) {
-	e.log.Warn("a run failed", "run", r.id, "kind", r.kind, "name", r.name, "error", err)
+// fail notes why a run failed. From now on it is seen as failed, whatever it
+// takes until that is told and kept.
+func (r *Run) fail(err error) {
+	r.engine.log.Warn("a run failed", "run", r.id, "kind", r.kind, "name", r.name, "error", err)
 	f := failureOf(err)
 	f.What, f.Step = clean(f.What), r.failedStep()
-	text, jerr := encode(f)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failure = f
+}
+
+// keepFailure makes it durable why a run failed. For the library a failed run
+// is over for good, and only a cancelled one can go on; so a failure is kept as
+// a cancelled run with the fault beside it, which is what lets Retry continue
+// it under its own id. Where it cannot be kept, because the disk is full for
+// instance, it is kept as soon as it can be: a run that is over and not marked
+// so would wait for a restart.
+func (e *Engine) keepFailure(r *Run) {
+	text, jerr := encode(r.failed())
 	if jerr != nil {
 		text = []byte(`{"kind":"internal","what":"the run failed"}`)
 	}
-	r.mu.Lock()
-	r.failure = f
-	r.mu.Unlock()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := dbos.SetWorkflowAttributes(e.dbos, r.id, map[string]any{faultAttribute: string(text)})
 		if err == nil {

@@ -177,10 +177,11 @@ func (k *kind) body(ctx dbos.Context, stored string) (string, error) {
 		return "", err
 	}
 	if !errors.Is(context.Cause(r.ctx), errCancelled) {
+		r.fail(err)
 		if stopped := r.tellEnded(err); stopped != nil {
 			return "", stopped
 		}
-		k.engine.fail(r, err)
+		k.engine.keepFailure(r)
 	}
 	return "", err
 }
