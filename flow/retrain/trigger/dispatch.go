@@ -19,8 +19,9 @@ import (
 
 const (
 	poll         = time.Second
-	together     = 50 // events, and starts, of one round
-	lease        = time.Minute
+	together     = 50              // events, and starts, of one round
+	lease        = 6 * time.Second // a process that died is waited for so long
+	renewal      = lease / 3
 	firstPause   = 2 * time.Second
 	longestPause = 5 * time.Minute
 	prune        = time.Hour
@@ -71,10 +72,12 @@ func (t *Triggers) round(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	starts, err := t.take(ctx)
-	if err != nil {
-		return false, err
+	starts, until, err := t.take(ctx)
+	if err != nil || len(starts) == 0 {
+		return events == together, err
 	}
+	release := t.hold(ctx, starts, until)
+	defer release()
 	for _, s := range starts {
 		if err := t.start(ctx, s); err != nil {
 			return false, err
@@ -270,7 +273,7 @@ type start struct {
 }
 
 // take takes on starts that are due: nobody else does until the lease ends.
-func (t *Triggers) take(ctx context.Context) (due []start, err error) {
+func (t *Triggers) take(ctx context.Context) (due []start, until int64, err error) {
 	now := t.Clock.Now()
 	query := func(tx catalog.Tx) (err error) {
 		due, err = catalog.Collect(ctx, tx, func(rows *sql.Rows) (s start, err error) {
@@ -282,22 +285,69 @@ func (t *Triggers) take(ctx context.Context) (due []start, err error) {
 		return err
 	}
 	if err := t.DB.Read(ctx, query); err != nil || len(due) == 0 {
-		return nil, err
+		return nil, 0, err
 	}
+	until = catalog.Micros(now.Add(lease))
 	err = t.DB.Write(ctx, func(tx catalog.Tx) error {
 		if err := query(tx); err != nil {
 			return err
 		}
 		for _, s := range due {
 			_, err := tx.Exec(ctx, `UPDATE trigger_starts SET due_at = ?, attempts = ? WHERE name = ? AND event = ?`,
-				catalog.Micros(now.Add(lease)), s.attempts, s.name, s.event)
+				until, s.attempts, s.name, s.event)
 			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return due, err
+	return due, until, err
+}
+
+// hold renews the leases of starts, which end at until, while they are tried:
+// so a lease may be short, and what a killed process had taken on is soon taken
+// up by another, although one start may last. The function ends it.
+func (t *Triggers) hold(ctx context.Context, starts []start, until int64) func() {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(renewal)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			next := catalog.Micros(t.Clock.Now().Add(lease))
+			err := t.renew(ctx, starts, until, next)
+			if err == nil {
+				until = next
+			} else if ctx.Err() == nil { // who takes one on besides begins the same run
+				t.Log.Warn("the lease of starts could not be renewed", "error", err)
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// renew moves the end of leases. What has been settled, or was taken on by
+// somebody else, ends at another time and is left as it is.
+func (t *Triggers) renew(ctx context.Context, starts []start, until, next int64) error {
+	return t.DB.Write(ctx, func(tx catalog.Tx) error {
+		for _, s := range starts {
+			_, err := tx.Exec(ctx, `UPDATE trigger_starts SET due_at = ? WHERE name = ? AND event = ? AND state = 'waiting' AND due_at = ?`,
+				next, s.name, s.event, until)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // start begins a run and keeps what became of it.

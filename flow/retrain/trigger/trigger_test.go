@@ -398,7 +398,7 @@ func chain(ctx context.Context, dir string) error {
 		return err
 	}
 	h.Starter = engineStarter{engine}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() { _ = h.Run(ctx) }()
 	for n := range files {
@@ -406,8 +406,9 @@ func chain(ctx context.Context, dir string) error {
 			return err
 		}
 	}
-	for ctx.Err() == nil {
-		done, err := engine.List(ctx, work.Filter{Name: "second", States: []work.State{work.Succeeded}, Limit: 100})
+	reached, since := 0, time.Now()
+	for time.Since(since) < time.Minute { // without anything that gets on
+		done, err := engine.List(ctx, work.Filter{States: []work.State{work.Succeeded}, Limit: 100})
 		if err != nil {
 			return err
 		}
@@ -415,12 +416,15 @@ func chain(ctx context.Context, dir string) error {
 		if err != nil {
 			return err
 		}
-		if len(done) >= files && len(list) == 3*files && settled(list) == 3*files {
+		if len(done) == 2*files && len(list) == 3*files && settled(list) == 3*files {
 			return outcome(ctx, dir, engine, list)
+		}
+		if n := len(done) + len(list) + settled(list); n > reached {
+			reached, since = n, time.Now()
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	return ctx.Err()
+	return fmt.Errorf("nothing gets on after %d of %d", reached, 8*files)
 }
 
 // settled counts what events started for good: two runs and a webhook for each
