@@ -2,6 +2,8 @@ package amqp_test
 
 import (
 	"context"
+	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,6 +65,58 @@ func TestKept(t *testing.T) {
 			t.Fatalf("%d of 30 events were kept: %v", n, err)
 		}
 		n += len(events)
+	}
+}
+
+// TestSlowWay: a reader whose calls each wait shorter than a connection takes
+// comes back all the same.
+func TestSlowWay(t *testing.T) {
+	s := testserver.RabbitMQ(t)
+	var dials atomic.Int32
+	conns := make(chan net.Conn, 10)
+	b, err := amqp.Open(t.Context(), amqp.Config{
+		Server: s.Address, Secret: func(context.Context) (string, error) { return s.Secret, nil },
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if dials.Add(1) > 1 {
+				select {
+				case <-time.After(400 * time.Millisecond):
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+			}
+			conn, err := new(net.Dialer).DialContext(ctx, network, address)
+			if err == nil {
+				conns <- conn
+			}
+			return conn, err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	r, err := b.Reader(t.Context(), "far", bus.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = (<-conns).Close()
+	w, err := b.Writer(t.Context(), "far")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write(t.Context(), make([]bus.Event, 1)); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(30 * time.Second); ; {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		events, err := r.Next(ctx, 10)
+		cancel()
+		if len(events) == 1 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the reader connected %d times and read nothing: %v", dials.Load()-2, err)
+		}
 	}
 }
 

@@ -32,7 +32,8 @@ type reader struct {
 	receiver  *amqp.Receiver
 	credit    int64 // that the broker has and not used
 	size      int64 // of a message, on average
-	attempt   int
+	dialing   *dialing
+	attempt   int // that failed, since the last that did not
 	unsettled map[int64]*delivery
 	next      int64
 	changed   chan struct{} // closed when something was settled, and made anew
@@ -57,24 +58,85 @@ func (b *Bus) Reader(ctx context.Context, topic string, o bus.ReadOptions) (bus.
 	return r, nil
 }
 
-// open returns the receiver, with a new connection where there is none.
+// dialing is an attempt to connect. It goes on when the call that began it
+// ends: calls that each wait shorter than a connection takes get one too.
+type dialing struct {
+	done chan struct{} // closed with the attempt; what follows is set before
+	err  error
+}
+
+// open returns the receiver, and waits for a new connection where there is
+// none. A failure is told once, and the next call begins another attempt.
 func (r *reader) open(ctx context.Context) (*amqp.Receiver, error) {
+	for {
+		r.mu.Lock()
+		receiver, d := r.receiver, r.dialing
+		if receiver == nil && d == nil && r.run.Err() == nil {
+			d = &dialing{done: make(chan struct{})}
+			r.dialing = d
+			go r.dial(d, r.attempt)
+		}
+		r.mu.Unlock()
+		if receiver != nil {
+			return receiver, nil
+		}
+		if d == nil {
+			return nil, r.over(ctx)
+		}
+		select {
+		case <-d.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		r.mu.Lock()
+		if r.dialing == d {
+			r.dialing = nil
+		}
+		r.mu.Unlock()
+		if d.err != nil {
+			return nil, d.err
+		}
+	}
+}
+
+// dial connects, after a pause when it failed before, so that who calls again
+// at once does not keep the broker busy.
+func (r *reader) dial(d *dialing, attempt int) {
+	defer close(d.done)
+	if attempt > 0 {
+		select {
+		case <-time.After(pause(attempt)):
+		case <-r.run.Done():
+		}
+	}
+	l, receiver, err := r.attach(r.run)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.receiver != nil {
-		return r.receiver, nil
+	if err == nil && r.run.Err() != nil { // Close does not see it any more
+		l.close()
+		err = r.run.Err()
 	}
+	if err != nil {
+		r.attempt++
+		d.err = err
+		return
+	}
+	r.link, r.receiver, r.credit, r.attempt = l, receiver, 0, 0
+}
+
+func (r *reader) attach(ctx context.Context) (*link, *amqp.Receiver, error) {
 	l, err := r.bus.dial(ctx, r.topic)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
 	receiver, err := l.session.NewReceiver(ctx, r.topic, &amqp.ReceiverOptions{Credit: -1, SourceDurability: l.durable})
 	if err != nil {
 		l.close()
-		return nil, brokerFault(err, "%.200q cannot be read", r.topic)
+		return nil, nil, brokerFault(err, "%.200q cannot be read", r.topic)
 	}
-	r.link, r.receiver, r.credit, r.attempt = l, receiver, 0, 0
-	return receiver, nil
+	return l, receiver, nil
 }
 
 // broken lets a connection go, with what was received on it: the broker
@@ -126,7 +188,10 @@ func (r *reader) Next(ctx context.Context, most int) ([]bus.Event, error) {
 	}
 	receiver, err := r.open(ctx)
 	if err != nil {
-		return nil, r.later(ctx, err)
+		if over := r.over(ctx); over != nil {
+			return nil, over
+		}
+		return nil, err
 	}
 	wait, err := r.ask(receiver)
 	if wait != nil {
@@ -167,23 +232,6 @@ func (r *reader) over(ctx context.Context) error {
 		return fault.New(fault.Canceled, "the reader was closed")
 	}
 	return ctx.Err()
-}
-
-// later waits a little before a failure to connect is told, so that who calls
-// again at once does not keep the broker busy.
-func (r *reader) later(ctx context.Context, err error) error {
-	if over := r.over(ctx); over != nil {
-		return over
-	}
-	r.mu.Lock()
-	r.attempt++
-	wait := pause(r.attempt)
-	r.mu.Unlock()
-	select {
-	case <-time.After(wait):
-	case <-ctx.Done():
-	}
-	return err
 }
 
 func (r *reader) take(receiver *amqp.Receiver, m *amqp.Message) bus.Event {
@@ -281,7 +329,7 @@ func (r *reader) Close() error {
 	r.closing.Do(func() {
 		r.stop()
 		r.mu.Lock()
-		l := r.link
+		l, d := r.link, r.dialing
 		r.link, r.receiver = nil, nil
 		for _, d := range r.unsettled {
 			if d.timer != nil {
@@ -289,6 +337,9 @@ func (r *reader) Close() error {
 			}
 		}
 		r.mu.Unlock()
+		if d != nil {
+			<-d.done // it ends with r.run
+		}
 		if l != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 			defer cancel()
