@@ -42,7 +42,7 @@ import (
 type size struct {
 	backlog, rounds, customers int
 	seconds, share             float64
-	keep, alone                bool
+	keep, alone, online        bool
 	asked                      int // events of one round of the peers
 }
 
@@ -53,6 +53,7 @@ func main() {
 	flag.IntVar(&s.customers, "customers", 5000, "keys of the windows")
 	flag.Float64Var(&s.seconds, "seconds", 15*result.Scale(), "of the measurement of latency")
 	flag.Float64Var(&s.share, "share", 0.7, "of the throughput, for the latency")
+	flag.BoolVar(&s.online, "online", false, "write the windows to the online store as well, for real time")
 	flag.BoolVar(&s.alone, "alone", false, "without the peers")
 	flag.IntVar(&s.asked, "peer-events", result.Scaled(8_000, 1_000), "events of one round of the peers")
 	flag.BoolVar(&s.keep, "keep", false, "leave the project behind")
@@ -78,7 +79,7 @@ func run(ctx context.Context, s size) error {
 	if _, _, err := binary.Leat(ctx, dir, "run", "--apply", "learn"); err != nil {
 		return err
 	}
-	if err := addStream(dir); err != nil {
+	if err := addStream(dir, s.online); err != nil {
 		return err
 	}
 	address, err := freeAddress()
@@ -156,8 +157,8 @@ func makeProject(dir string, customers int) error {
 	return os.WriteFile(filepath.Join(dir, "leat.yaml"), []byte(project), 0o600)
 }
 
-func addStream(dir string) error {
-	return os.WriteFile(filepath.Join(dir, "stream.yaml"), []byte(live), 0o600)
+func addStream(dir string, online bool) error {
+	return os.WriteFile(filepath.Join(dir, "stream.yaml"), fmt.Appendf(nil, "%sonline: %v\n", live, online), 0o600)
 }
 
 const project = `kind: Source
@@ -287,7 +288,7 @@ func (t *trial) measure(ctx context.Context) error {
 	slices.Sort(took)
 	at := func(q float64) float64 { return float64(took[int(q*float64(len(took)-1))].Microseconds()) / 1000 }
 	return result.Keep(result.Entry{Bench: "events", Setup: fmt.Sprintf(
-		"%d rounds of %d events of %d customers, 20 windowed features, 100 trees, both topics synced before every acknowledgement; latency %.0f s at %.0f/s, %d events", t.rounds, t.backlog, t.customers, t.seconds, t.share*rate, len(took)),
+		"%d rounds of %d events of %d customers, 20 windowed features, 100 trees, both topics synced before every acknowledgement, online store %v; latency %.0f s at %.0f/s, %d events", t.rounds, t.backlog, t.customers, t.online, t.seconds, t.share*rate, len(took)),
 		Figures: append(t.beside(), figure("events", "1/s", t.rates).AtLeast(30_000), figure("processor for an event", "µs", t.cpu), figure("memory", "MB", t.memory),
 			figure("latency p50 at 70 %", "ms", []float64{at(0.5)}), figure("latency p99 at 70 %", "ms", []float64{at(0.99)}).AtMost(10),
 			figure("latency p99.9 at 70 %", "ms", []float64{at(0.999)})),
