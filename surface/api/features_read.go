@@ -112,7 +112,8 @@ func (a *API) readFeatures(w http.ResponseWriter, r *http.Request, buf *featureS
 	}
 	buf.reply = appendFeatures(buf.reply[:0], &buf.answer, at)
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(buf.reply) // a client that is gone has nobody to tell
+	w.Header().Set("Content-Length", strconv.Itoa(len(buf.reply))) // else it goes in chunks
+	_, _ = w.Write(buf.reply)                                      // a client that is gone has nobody to tell
 	return nil
 }
 
