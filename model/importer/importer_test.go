@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/internal/corpus"
 	"github.com/leat-ai/leat/internal/realdata"
 	"github.com/leat-ai/leat/model"
 	"github.com/leat-ai/leat/model/importer"
@@ -343,6 +344,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add(zipped(f, map[string]string{"MLmodel": mlmodel, "model.lgb": "tree\nversion=v4\n"}))
 	im := built()
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		a, err := im.Read(context.Background(), importer.Files{"model": data}, "model", importer.Hints{})
 		if err != nil {

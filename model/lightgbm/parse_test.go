@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/internal/corpus"
 	"github.com/leat-ai/leat/internal/realdata"
 	"github.com/leat-ai/leat/model/modeltest"
 )
@@ -338,6 +339,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(strings.Replace(small(), "null", `[["a","b","c"]]`, 1))
 	f.Add(strings.Replace(small(), "null", `[[0.5,1,7]]`, 1))
 	f.Add(strings.Replace(small(), "objective=regression", "objective=binary sigmoid:2\naverage_output", 1))
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/internal/corpus"
 	"github.com/leat-ai/leat/model"
 )
 
@@ -159,6 +160,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add(files[modelFile])
 	}
 	f.Add([]byte(`{"version":1,"task":"regression","link":"identity","base":[0],"encoder":{"columns":[]}}`))
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := load(data)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/internal/corpus"
 	"github.com/leat-ai/leat/internal/realdata"
 	"github.com/leat-ai/leat/model/modeltest"
 	"github.com/leat-ai/leat/model/xgboost"
@@ -39,6 +40,7 @@ func fuzz(f *testing.F, form string) {
 		}
 		f.Add(data)
 	}
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
+	"github.com/leat-ai/leat/internal/corpus"
 	"github.com/leat-ai/leat/internal/realdata"
 	"github.com/leat-ai/leat/model"
 	"github.com/leat-ai/leat/model/modeltest"
@@ -328,6 +329,7 @@ func FuzzPredict(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(own)
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, file []byte) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/internal/corpus"
 	"github.com/leat-ai/leat/internal/realdata"
 	"github.com/leat-ai/leat/model/onnx"
 	"github.com/leat-ai/leat/model/onnx/onnxtest"
@@ -267,6 +268,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(small().Bytes())
 	f.Add(with(integer(integer(nil, 1, 3), 2, 7)))
 	f.Add(rebuild(small().Bytes(), func(g []byte) []byte { return append(g, many(9)...) }))
+	corpus.Add(f)
 	f.Fuzz(func(_ *testing.T, file []byte) {
 		m, err := proto.Read(file)
 		if err != nil {
