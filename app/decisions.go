@@ -133,6 +133,6 @@ func (s featureSet) Compute(ctx context.Context, in frame.Batch, a feature.Asked
 		return nil, nil, err
 	}
 	defer done()
-	out, err := s.Set.ComputeAs(ctx, in, a)
+	out, err := s.ComputeAs(ctx, in, a)
 	return out, nil, err
 }

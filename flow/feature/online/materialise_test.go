@@ -38,7 +38,6 @@ func TestMain(m *testing.M) { killtest.Main(m, killtest.Jobs{"materialise": mate
 type site struct {
 	deps   Deps
 	engine *work.Engine
-	views  []spec.FeatureView
 	closes []func() error
 }
 

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"os"
@@ -27,7 +28,7 @@ func main() {
 	if len(os.Args) > 3 {
 		folder = os.Args[3]
 	} else {
-		cache, err := exec.Command("go", "env", "GOCACHE").Output()
+		cache, err := exec.CommandContext(context.Background(), "go", "env", "GOCACHE").Output()
 		if err != nil {
 			log.Fatal(err)
 		}
