@@ -27,7 +27,7 @@ type decoder struct {
 
 // laterKinds and laterFields name what the language will have, so that
 // somebody who read of it is told the truth instead of "unknown".
-func laterKinds() []string { return []string{"Knowledge", "Assistant"} }
+func laterKinds() []string { return []string{"Knowledge"} }
 
 func laterFields() map[string]string {
 	return map[string]string{"deploy.strategy": "canary releases", "signals.auc": "signals of quality"}

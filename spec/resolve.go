@@ -32,6 +32,7 @@ func (l *loader) resolve() {
 	l.columns()
 	l.cycles()
 	l.circles()
+	l.assistants()
 }
 
 // tables are the declared columns of a project.

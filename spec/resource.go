@@ -23,6 +23,8 @@ const (
 	KindEndpoint    Kind = "Endpoint"
 	KindBatch       Kind = "Batch"
 	KindStream      Kind = "Stream"
+	KindPrompt      Kind = "Prompt"
+	KindAssistant   Kind = "Assistant"
 	KindMonitor     Kind = "Monitor"
 	KindPipeline    Kind = "Pipeline"
 	KindTrigger     Kind = "Trigger"
@@ -77,7 +79,7 @@ func (s *Pipeline) name() string { return s.Name }
 // Kinds lists every kind in the order of documentation.
 func Kinds() []Kind {
 	return []Kind{KindEnvironment, KindSource, KindFeatureView, KindModel,
-		KindEndpoint, KindBatch, KindStream, KindMonitor, KindPipeline, KindTrigger}
+		KindEndpoint, KindBatch, KindStream, KindPrompt, KindAssistant, KindMonitor, KindPipeline, KindTrigger}
 }
 
 // New returns an empty spec of a kind, or nil for a kind that does not exist.
@@ -97,6 +99,10 @@ func New(kind Kind) Spec {
 		return new(Batch)
 	case KindStream:
 		return new(Stream)
+	case KindPrompt:
+		return new(Prompt)
+	case KindAssistant:
+		return new(Assistant)
 	case KindMonitor:
 		return new(Monitor)
 	case KindPipeline:

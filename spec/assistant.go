@@ -1,0 +1,172 @@
+package spec
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Assistant answers questions from what a Knowledge holds, with citations that
+// are checked against the stored bytes.
+type Assistant struct {
+	// Name of the assistant, as callers write it; an Endpoint cannot have the
+	// same one.
+	Name string `json:"name" spec:"required"`
+	// Knowledge names where passages come from; one alone needs no brackets.
+	Knowledge Names `json:"knowledge" spec:"required,ref=Knowledge"`
+	// LLM writes the answers: the name of an LLM resource, or the address of a
+	// model such as azure-openai://gpt-5-mini. Without one the built-in
+	// answerer quotes the best passages.
+	LLM string `json:"llm,omitempty" spec:"location"`
+	// Secret that opens LLM where it is an address.
+	Secret string `json:"secret,omitempty" spec:"secret"`
+	// Prompt names what the language model is told; there is a built-in one.
+	Prompt string `json:"prompt,omitempty" spec:"ref=Prompt"`
+	// Rewrite names the prompt that makes one question out of a conversation;
+	// there is a built-in one.
+	Rewrite string `json:"rewrite,omitempty" spec:"ref=Prompt"`
+	// Passages is how many an answer is made from at most.
+	Passages int `json:"passages,omitempty" spec:"min=1,max=100,default=8"`
+	// Abstain is how strong the evidence must be, between 0 and 1, for a
+	// question to be answered at all; that of the answerer when absent.
+	Abstain *float64 `json:"abstain,omitempty" spec:"min=0,max=1"`
+	// Unsupported says what becomes of a sentence that no passage supports: it
+	// is marked, or dropped, or the whole answer is refused.
+	Unsupported string `json:"unsupported,omitempty" spec:"enum=mark|drop|refuse,default=mark"`
+	// Fallback says who answers when the language model cannot: the built-in
+	// answerer, and the answer says so, or nobody.
+	Fallback string `json:"fallback,omitempty" spec:"enum=extractive|none,default=extractive"`
+	// Temperature of the language model; its own when absent.
+	Temperature *float64 `json:"temperature,omitempty" spec:"min=0,max=2"`
+	// MaxTokens that an answer may have.
+	MaxTokens int `json:"max_tokens,omitempty" spec:"min=1,max=131072,default=1024"`
+	// Cache is how long an answer may be given again, to who may read the same
+	// sources and while they are unchanged; not at all when absent.
+	Cache Duration `json:"cache,omitempty"`
+	// Limits bound what the assistant takes on.
+	Limits AssistantLimits `json:"limits,omitzero"`
+	// Record says whether answers are kept: on keeps them without holding up
+	// the answer and counts what it had to drop; required gives no answer
+	// without a record; off keeps none.
+	Record string `json:"record,omitempty" spec:"enum=on|required|off,default=on"`
+	// SLO is what the assistant promises.
+	SLO SLO `json:"slo,omitzero"`
+	// Allow lists the groups that may ask; everybody with a grant when absent.
+	Allow Names `json:"allow,omitempty"`
+}
+
+// AssistantLimits bound what an assistant takes on. What is over is answered
+// at once with 429 or 503 and the time to come back.
+type AssistantLimits struct {
+	// Rate of questions; unlimited when absent.
+	Rate Rate `json:"rate,omitempty"`
+	// Per says who shares a rate.
+	Per string `json:"per,omitempty" spec:"enum=caller|assistant,default=caller"`
+	// Concurrency is how many questions are worked on at once.
+	Concurrency int `json:"concurrency,omitempty" spec:"min=1,default=32"`
+	// Question is how long one may be, with its conversation.
+	Question Bytes `json:"question,omitempty" spec:"default=64KiB"`
+	// Timeout of one answer.
+	Timeout Duration `json:"timeout,omitempty" spec:"default=1m"`
+}
+
+// Prompt is what a language model is told, with places for what changes:
+// {{question}}, {{passages}} and {{conversation}}. Its text is part of the
+// release of every assistant that uses it.
+type Prompt struct {
+	// Name of the prompt.
+	Name string `json:"name" spec:"required"`
+	// Text with its places.
+	Text string `json:"text" spec:"required"`
+	// Description says what it is for.
+	Description string `json:"description,omitempty"`
+}
+
+// Kind returns KindAssistant.
+func (s *Assistant) Kind() Kind { return KindAssistant }
+
+func (s *Assistant) name() string { return s.Name }
+
+// Kind returns KindPrompt.
+func (s *Prompt) Kind() Kind { return KindPrompt }
+
+func (s *Prompt) name() string { return s.Name }
+
+// Places of a prompt.
+const (
+	PlaceQuestion     = "question"
+	PlacePassages     = "passages"
+	PlaceConversation = "conversation"
+)
+
+// Places of prompts, in the order of documentation.
+func Places() []string { return []string{PlaceQuestion, PlacePassages, PlaceConversation} }
+
+var place = regexp.MustCompile(`\{\{\s*([^{}]*?)\s*\}\}`)
+
+// Has tells whether the text has a place.
+func (s *Prompt) Has(name string) bool {
+	for _, m := range place.FindAllStringSubmatch(s.Text, -1) {
+		if m[1] == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Prompt) check(c *checker) {
+	for _, m := range place.FindAllStringSubmatch(s.Text, -1) {
+		if !slices.Contains(Places(), m[1]) {
+			c.bad("text", "%s is no place of a prompt: %s", quote([]byte(m[0])), label("text")).
+				Hint("there are {{%s}}", strings.Join(Places(), "}}, {{"))
+		}
+	}
+	if s.Text != "" && !s.Has(PlaceQuestion) {
+		c.bad("text", "the prompt has no place for the question").Hint("write {{question}} where it goes")
+	}
+}
+
+func (s *Assistant) check(c *checker) {
+	if s.LLM == "" {
+		for _, f := range []struct {
+			name string
+			set  bool
+		}{{"prompt", s.Prompt != ""}, {"rewrite", s.Rewrite != ""}, {"temperature", s.Temperature != nil}, {"secret", s.Secret != ""}} {
+			if f.set {
+				c.bad(f.name, "%s is for a language model, and there is none", label(f.name)).Hint("add llm: or leave it out")
+			}
+		}
+	}
+	if s.Secret != "" && !strings.Contains(s.LLM, "://") {
+		c.bad("secret", `"secret" opens an address, and "llm" names a resource, which has its own`)
+	}
+}
+
+// assistants checks what can be seen only beside the other resources: names
+// that decisions are asked by, and prompts with places for what they are for.
+func (l *loader) assistants() {
+	endpoints, prompts := map[string]bool{}, map[string]*Prompt{}
+	for _, x := range l.checked {
+		switch s := x.spec.(type) {
+		case *Endpoint:
+			endpoints[s.Name] = true
+		case *Prompt:
+			prompts[s.Name] = s
+		}
+	}
+	for _, x := range l.checked {
+		s, ok := x.spec.(*Assistant)
+		if !ok {
+			continue
+		}
+		if endpoints[s.Name] {
+			x.checker.bad("name", "an Endpoint has the name %q already: both are asked for decisions by their names", s.Name)
+		}
+		if p := prompts[s.Prompt]; p != nil && !p.Has(PlacePassages) {
+			x.checker.bad("prompt", "the prompt %q has no place for the passages", s.Prompt).Hint("write {{passages}} in its text")
+		}
+		if p := prompts[s.Rewrite]; p != nil && !p.Has(PlaceConversation) {
+			x.checker.bad("rewrite", "the prompt %q has no place for the conversation", s.Rewrite).Hint("write {{conversation}} in its text")
+		}
+	}
+}
