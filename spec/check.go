@@ -308,6 +308,8 @@ func (c *checker) resource(s Spec) {
 		s.check(c)
 	case *Model:
 		s.check(c)
+	case *LLM:
+		s.check(c)
 	}
 }
 

@@ -28,6 +28,7 @@ const (
 	KindMonitor     Kind = "Monitor"
 	KindPipeline    Kind = "Pipeline"
 	KindTrigger     Kind = "Trigger"
+	KindLLM         Kind = "LLM"
 )
 
 // Spec is what a resource says: a pointer to one of the structs of kinds.go.
@@ -79,7 +80,7 @@ func (s *Pipeline) name() string { return s.Name }
 // Kinds lists every kind in the order of documentation.
 func Kinds() []Kind {
 	return []Kind{KindEnvironment, KindSource, KindFeatureView, KindModel,
-		KindEndpoint, KindBatch, KindStream, KindPrompt, KindAssistant, KindMonitor, KindPipeline, KindTrigger}
+		KindEndpoint, KindBatch, KindStream, KindPrompt, KindAssistant, KindMonitor, KindPipeline, KindTrigger, KindLLM}
 }
 
 // New returns an empty spec of a kind, or nil for a kind that does not exist.
@@ -109,6 +110,8 @@ func New(kind Kind) Spec {
 		return new(Pipeline)
 	case KindTrigger:
 		return new(Trigger)
+	case KindLLM:
+		return new(LLM)
 	}
 	return nil
 }
