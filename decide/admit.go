@@ -40,16 +40,20 @@ func interactive(p Pattern) bool { return p != Batch && p != Stream }
 // permit checks who asks. The answer does not depend on anything but the
 // release and the principal.
 func permit(r *deploy.Release, p identity.Principal) error {
-	if !p.May("score", r.Endpoint) {
-		return fault.New(fault.Forbidden, "%s may not score with %s", p.Name, r.Endpoint).
-			Hint("a key needs the grant \"score:%s\"", r.Endpoint)
+	verb, does := "score", "score with"
+	if r.Content.Assistant != nil {
+		verb, does = "ask", "ask"
+	}
+	if !p.May(verb, r.Endpoint) {
+		return fault.New(fault.Forbidden, "%s may not %s %s", p.Name, does, r.Endpoint).
+			Hint("a key needs the grant \"%s:%s\"", verb, r.Endpoint)
 	}
 	allow := r.Content.Allow
 	if len(allow) == 0 || p.In(allow) || p.In([]string{identity.RunGroup}) || p.May("*", "*") {
 		return nil
 	}
-	return fault.New(fault.Forbidden, "%s is in none of the groups that may score with %s", p.Name, r.Endpoint).
-		Hint("the endpoint's allow lists them")
+	return fault.New(fault.Forbidden, "%s is in none of the groups that may %s %s", p.Name, does, r.Endpoint).
+		Hint("its resource lists them under allow")
 }
 
 // enter admits a request, and says how long it waited, or says why not. After

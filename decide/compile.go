@@ -35,19 +35,16 @@ func Compile(ctx context.Context, r deploy.Release, deps Deps) (*Path, error) {
 }
 
 func (p *Path) compile(ctx context.Context) error {
-	if err := p.loadVariants(ctx); err != nil {
+	c := p.release.Content
+	load := p.loadVariants
+	if c.Assistant != nil {
+		load = p.loadAnswerer
+	}
+	if err := load(ctx); err != nil {
 		return err
 	}
-	c := p.release.Content
-	if len(c.Features) > 0 {
-		if p.deps.Features == nil {
-			return fault.New(fault.Unsupported, "the release has feature views, and nothing here computes them")
-		}
-		set, err := p.deps.Features.Compile(ctx, c)
-		if err != nil {
-			return err
-		}
-		p.features, p.computed.schema = set, frame.SchemaOf(set.Outputs())
+	if err := p.compileFeatures(ctx); err != nil {
+		return err
 	}
 	signature := p.variants[0].signature
 	if err := p.mapColumns(signature); err != nil {
@@ -67,6 +64,28 @@ func (p *Path) compile(ctx context.Context) error {
 	for _, screen := range slices.Backward(p.deps.Screens) {
 		p.step = screen(p.step)
 	}
+	return nil
+}
+
+// compileFeatures binds what is known of a row before the model is asked:
+// feature views, or the passages of a question.
+func (p *Path) compileFeatures(ctx context.Context) (err error) {
+	c := p.release.Content
+	var set FeatureSet
+	switch {
+	case c.Assistant != nil:
+		set, err = p.deps.Assistants.Passages(ctx, p.release.Endpoint, c.Assistant)
+	case len(c.Features) == 0:
+		return nil
+	case p.deps.Features == nil:
+		return fault.New(fault.Unsupported, "the release has feature views, and nothing here computes them")
+	default:
+		set, err = p.deps.Features.Compile(ctx, c)
+	}
+	if err != nil {
+		return err
+	}
+	p.features, p.computed.schema = set, frame.SchemaOf(set.Outputs())
 	return nil
 }
 
@@ -104,6 +123,32 @@ func (p *Path) loadVariants(ctx context.Context) error {
 	}
 	return nil
 }
+
+// loadAnswerer takes what answers questions as the one variant.
+func (p *Path) loadAnswerer(ctx context.Context) error {
+	if p.deps.Assistants == nil {
+		return fault.New(fault.Unsupported, "the release is an assistant's, and nothing here answers questions")
+	}
+	m, release, err := p.deps.Assistants.Answerer(ctx, p.release.Endpoint, p.release.Content.Assistant)
+	if err != nil {
+		return err
+	}
+	version := registry.Version{Model: p.release.Content.Assistant.LLM}
+	if version.Model == "" {
+		version.Model = Extractive
+	}
+	s := m.Signature()
+	p.variants = append(p.variants, variant{name: stable, weight: 1, version: version, model: m, release: release, signature: s,
+		outputs: &shape{schema: frame.SchemaOf(columnsOf(s.Outputs))}})
+	return nil
+}
+
+// Extractive is the model of an assistant that has no language model: it
+// quotes.
+const Extractive = "extractive"
+
+// stable is the variant of a release that has no other.
+const stable = "stable"
 
 // mapColumns decides where each input of the model comes from: a feature of
 // that name, or else the request itself.

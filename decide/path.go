@@ -17,6 +17,7 @@ import (
 	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/flow/feature"
 	"github.com/leat-ai/leat/flow/registry"
+	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/model"
 )
 
@@ -48,6 +49,14 @@ type FeatureSet interface {
 	Compute(ctx context.Context, in frame.Batch, a feature.Asked) (out frame.Batch, errs []error, err error)
 }
 
+// Assistants makes the two halves of an assistant's release: what finds the
+// passages of a question, as features, and what answers from them, as a
+// model. Who asks is in their contexts (identity.From).
+type Assistants interface {
+	Passages(ctx context.Context, name string, a *deploy.Assistant) (FeatureSet, error)
+	Answerer(ctx context.Context, name string, a *deploy.Assistant) (m model.Model, release func(), err error)
+}
+
 // Recorder keeps what was decided: decide/record.
 type Recorder interface {
 	Record(ctx context.Context, e *record.Entry) error
@@ -71,16 +80,17 @@ type Observation struct {
 	Inputs, Output frame.Batch
 }
 
-// Deps is what a path is compiled with. Features may be nil when no release
-// has any; Recorder, Observer and Log may be nil.
+// Deps is what a path is compiled with. Features and Assistants may be nil
+// when no release has any; Recorder, Observer and Log may be nil.
 type Deps struct {
-	Models   Models
-	Features Features
-	Recorder Recorder
-	Observer Observer
-	Screens  []Screen // outermost first
-	Clock    clock.Clock
-	Log      *slog.Logger
+	Models     Models
+	Features   Features
+	Assistants Assistants
+	Recorder   Recorder
+	Observer   Observer
+	Screens    []Screen // outermost first
+	Clock      clock.Clock
+	Log        *slog.Logger
 }
 
 // Step is the inner part of the path, from route to the decision column, as
@@ -224,6 +234,9 @@ func (p *Path) decide(ctx context.Context, q Request) (*Answer, error) {
 	}
 	if q.Asked.At.IsZero() {
 		q.Asked.At = start
+	}
+	if p.release.Content.Assistant != nil { // passages are for who may read them
+		ctx = identity.With(ctx, q.Principal)
 	}
 	pass := Pass{Request: q}
 	defer pass.release()

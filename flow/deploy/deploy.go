@@ -39,6 +39,39 @@ type Content struct {
 	Sources map[string][]frame.Column `json:"sources,omitempty"`
 	// Snapshots pins the lake tables that features are looked up in, by view.
 	Snapshots map[string]int64 `json:"snapshots,omitempty"`
+	// Assistant is there in the release of an assistant, which has no Variants:
+	// passages are its features, and what answers is its model.
+	Assistant *Assistant `json:"assistant,omitempty"`
+}
+
+// Assistant is what an assistant's release answers with.
+type Assistant struct {
+	// Knowledge is where passages come from, each index as of a snapshot.
+	Knowledge []KnowledgeRef `json:"knowledge"`
+	// LLM is the name of an LLM resource, or the address of a model; "" where
+	// the built-in answerer quotes.
+	LLM    string `json:"llm,omitempty"`
+	Secret string `json:"secret,omitempty"` // a reference, of an address
+	// Prompt and Rewrite are whole texts; "" is the built-in one.
+	Prompt  string `json:"prompt,omitempty"`
+	Rewrite string `json:"rewrite,omitempty"`
+	// Answerer is the version of how answers are made, quoted and checked: a
+	// Leat that does it otherwise makes other releases.
+	Answerer    string        `json:"answerer"`
+	Passages    int           `json:"passages"`
+	Abstain     *float64      `json:"abstain,omitempty"`
+	Unsupported string        `json:"unsupported"` // mark, drop or refuse
+	Fallback    string        `json:"fallback"`    // extractive or none
+	Temperature *float64      `json:"temperature,omitempty"`
+	MaxTokens   int           `json:"max_tokens,omitempty"`
+	Cache       spec.Duration `json:"cache,omitempty"`
+	Question    spec.Bytes    `json:"question,omitempty"` // how long one may be
+}
+
+// KnowledgeRef names the content of an index.
+type KnowledgeRef struct {
+	Name     string `json:"name"`
+	Snapshot string `json:"snapshot"`
 }
 
 // Variant is one arm of a release's traffic.

@@ -69,7 +69,9 @@ func check(endpoint, why string, c Content) error {
 	if why == WhyRollback {
 		l.Add(fault.New(fault.Invalid, "the reason %q is that of Rollback", why))
 	}
-	if len(c.Variants) == 0 {
+	if a := c.Assistant; a != nil {
+		l.Add(a.check(endpoint, len(c.Variants)))
+	} else if len(c.Variants) == 0 {
 		l.Add(fault.New(fault.Invalid, "a release of %s needs a variant", endpoint))
 	}
 	for _, v := range c.Variants {
@@ -78,6 +80,21 @@ func check(endpoint, why string, c Content) error {
 		}
 	}
 	return l.Err()
+}
+
+func (a *Assistant) check(name string, variants int) error {
+	switch {
+	case variants > 0:
+		return fault.New(fault.Invalid, "a release of %s is an assistant's and has variants of a model", name)
+	case len(a.Knowledge) == 0:
+		return fault.New(fault.Invalid, "a release of the assistant %s needs something to know", name)
+	}
+	for _, k := range a.Knowledge {
+		if k.Name == "" || k.Snapshot == "" {
+			return fault.New(fault.Invalid, "a release of the assistant %s names knowledge without a snapshot: %q", name, k.Name)
+		}
+	}
+	return nil
 }
 
 // Deploy makes a release of content and makes it live. Content that is live
