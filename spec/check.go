@@ -300,6 +300,8 @@ func (c *checker) resource(s Spec) {
 		s.check(c)
 	case *Stream:
 		s.check(c)
+	case *Knowledge:
+		s.check(c)
 	case *Monitor:
 		s.check(c)
 	case *Trigger:

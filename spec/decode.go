@@ -25,10 +25,8 @@ type decoder struct {
 	vars     *vars
 }
 
-// laterKinds and laterFields name what the language will have, so that
-// somebody who read of it is told the truth instead of "unknown".
-func laterKinds() []string { return []string{"Knowledge"} }
-
+// laterFields names what the language will have, so that somebody who read of
+// it is told the truth instead of "unknown".
 func laterFields() map[string]string {
 	return map[string]string{"deploy.strategy": "canary releases", "signals.auc": "signals of quality"}
 }

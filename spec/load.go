@@ -182,10 +182,6 @@ func (d *document) head(m *mistakes) bool {
 	if New(d.kind) != nil {
 		return true
 	}
-	if slices.Contains(laterKinds(), kind.Value) {
-		m.add(d.at(kind), fault.Unsupported, "the kind %s is not built yet", kind.Value).Hint("leave the document out for now")
-		return false
-	}
 	m.add(d.at(kind), fault.Invalid, "there is no kind %s", quote([]byte(kind.Value))).Hint("%s", meant(kind.Value, kindNames()))
 	return false
 }

@@ -23,6 +23,7 @@ const (
 	KindEndpoint    Kind = "Endpoint"
 	KindBatch       Kind = "Batch"
 	KindStream      Kind = "Stream"
+	KindKnowledge   Kind = "Knowledge"
 	KindPrompt      Kind = "Prompt"
 	KindAssistant   Kind = "Assistant"
 	KindMonitor     Kind = "Monitor"
@@ -80,7 +81,7 @@ func (s *Pipeline) name() string { return s.Name }
 // Kinds lists every kind in the order of documentation.
 func Kinds() []Kind {
 	return []Kind{KindEnvironment, KindSource, KindFeatureView, KindModel,
-		KindEndpoint, KindBatch, KindStream, KindPrompt, KindAssistant, KindMonitor, KindPipeline, KindTrigger, KindLLM}
+		KindEndpoint, KindBatch, KindStream, KindKnowledge, KindPrompt, KindAssistant, KindMonitor, KindPipeline, KindTrigger, KindLLM}
 }
 
 // New returns an empty spec of a kind, or nil for a kind that does not exist.
@@ -100,6 +101,8 @@ func New(kind Kind) Spec {
 		return new(Batch)
 	case KindStream:
 		return new(Stream)
+	case KindKnowledge:
+		return new(Knowledge)
 	case KindPrompt:
 		return new(Prompt)
 	case KindAssistant:

@@ -33,6 +33,8 @@ type TriggerStart struct {
 	Batch string `json:"batch,omitempty" spec:"oneof,ref=Batch"`
 	// Source to ingest.
 	Source string `json:"source,omitempty" spec:"oneof,ref=Source"`
+	// Knowledge to bring up to date.
+	Knowledge string `json:"knowledge,omitempty" spec:"oneof,ref=Knowledge"`
 	// Webhook is the https:// address that is told of the event, as a
 	// CloudEvent.
 	Webhook string `json:"webhook,omitempty" spec:"oneof,location"`
@@ -55,6 +57,8 @@ func (s TriggerStart) Target() (Kind, string) {
 		return KindBatch, s.Batch
 	case s.Source != "":
 		return KindSource, s.Source
+	case s.Knowledge != "":
+		return KindKnowledge, s.Knowledge
 	}
 	return "", ""
 }
@@ -78,6 +82,8 @@ const (
 	EventRelease        = "release.live"
 	EventSignal         = "signal.fired"
 	EventStreamDead     = "stream.dead"
+	EventKnowledge      = "knowledge.built"
+	EventKnowledgeBad   = "knowledge.failed"
 )
 
 // EventTypes lists the sorts of events, with what they say.
@@ -105,6 +111,8 @@ func EventTypes() []EventType {
 		{EventRelease, "an endpoint has another live release, or none", with(str("endpoint", "release", "why"), frame.Int, "number")},
 		{EventSignal, "a reading of a monitor is over its threshold", with(str("monitor", "signal", "endpoint"), frame.Double, "value", "threshold")},
 		{EventStreamDead, "events of a stream went to its dead letters", with(str("stream", "stage", "reason"), frame.Int, "events")},
+		{EventKnowledge, "a knowledge has another live snapshot", with(str("knowledge", "run", "snapshot"), frame.Int, "documents", "passages", "changed", "errors")},
+		{EventKnowledgeBad, "a knowledge was not brought up to date, or its new snapshot did not pass the gate", str("knowledge", "run", "reason")},
 	}
 }
 
@@ -211,6 +219,9 @@ func happenings(s Spec) []happening {
 		return append(ended("ingest", s.Name), ingested(s.Name)...)
 	case *Batch:
 		return ended("batch", s.Name)
+	case *Knowledge:
+		known := map[string]string{"knowledge": s.Name, "subject": s.Name}
+		return append(ended("knowledge", s.Name), happening{EventKnowledge, known}, happening{EventKnowledgeBad, known})
 	case *Pipeline:
 		out := ended("pipeline", s.Name)
 		model := ""

@@ -20,7 +20,7 @@ var floors = []string{
 
 // stages are the folders of flow from left to right. A stage may import what
 // stands to its left.
-var stages = []string{"ingest", "lake", "feature", "train", "track", "registry", "deploy", "monitor", "retrain"}
+var stages = []string{"ingest", "lake", "feature", "knowledge", "train", "track", "registry", "deploy", "monitor", "retrain"}
 
 // apart are folders whose parts never import each other: they differ in where
 // things come from and go to, and in nothing else.
