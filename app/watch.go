@@ -126,6 +126,9 @@ func (w *watch) profile(ctx context.Context, r deploy.Release) (*profile.Profile
 	if p, ok := w.profiles.Load(r.ID); ok {
 		return p.(*profile.Profile), nil
 	}
+	if len(r.Content.Variants) == 0 {
+		return nil, nil // an assistant was not trained
+	}
 	variant := r.Content.Variants[0]
 	v, err := w.app.registry.Version(ctx, variant.Model, variant.ID)
 	if err != nil || v.Profile == "" {

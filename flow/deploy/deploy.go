@@ -9,6 +9,8 @@
 package deploy
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/leat-ai/leat/base/frame"
@@ -42,6 +44,27 @@ type Content struct {
 	// Assistant is there in the release of an assistant, which has no Variants:
 	// passages are its features, and what answers is its model.
 	Assistant *Assistant `json:"assistant,omitempty"`
+}
+
+// Serves says in a few words what answers: "fraud version 3", or of an
+// assistant what it knows.
+func (c Content) Serves() string {
+	if a := c.Assistant; a != nil {
+		var parts []string
+		for _, k := range a.Knowledge {
+			parts = append(parts, k.Name+"@"+k.Snapshot)
+		}
+		text := "answers from " + strings.Join(parts, ", ")
+		if a.LLM != "" {
+			text += " by " + a.LLM
+		}
+		return text
+	}
+	var parts []string
+	for _, v := range c.Variants {
+		parts = append(parts, v.Model+" version "+strconv.Itoa(v.Version))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Assistant is what an assistant's release answers with.

@@ -130,8 +130,7 @@ func (c *commands) releaseAt(ctx context.Context, cl *client.Client, endpoint, a
 		return err
 	}
 	return c.show(r, func(w io.Writer) {
-		v := r.Content.Variants[0]
-		fmt.Fprintf(w, "release %d (%s): %s version %d\n", r.Number, short(r.ID), v.Model, v.Version)
+		fmt.Fprintf(w, "release %d (%s): %s\n", r.Number, short(r.ID), r.Content.Serves())
 	})
 }
 

@@ -106,8 +106,7 @@ func (c *commands) deployCommand() *cobra.Command {
 					return err
 				}
 				return c.show(r, func(w io.Writer) {
-					v := r.Content.Variants[0]
-					fmt.Fprintf(w, "%s serves release %d (%s): %s version %d\n", r.Endpoint, r.Number, short(r.ID), v.Model, v.Version)
+					fmt.Fprintf(w, "%s serves release %d (%s): %s\n", r.Endpoint, r.Number, short(r.ID), r.Content.Serves())
 				})
 			})
 		})

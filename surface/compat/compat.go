@@ -253,16 +253,25 @@ func visible(p identity.Principal, endpoint string) bool {
 	return p.May("read", endpoint) || p.May("score", endpoint)
 }
 
+// served names what a release answers with, as model@number.
+func served(r deploy.Release) string {
+	if r.Content.Assistant != nil {
+		return r.Endpoint + "@" + strconv.Itoa(r.Number)
+	}
+	v := r.Content.Variants[0]
+	return v.Model + "@" + strconv.Itoa(v.Version)
+}
+
 // minPrefix is the least length of a prefix of an id.
 const minPrefix = 8
 
 // named tells whether a version is a live release: its number, its id
 // or a beginning of that, or the model version that it serves, as model@number.
 func (f *Front) named(ctx context.Context, r deploy.Release, version string) error {
-	live := r.Content.Variants[0]
+	with := served(r)
 	if version == "" || version == strconv.Itoa(r.Number) ||
 		len(version) >= minPrefix && strings.HasPrefix(r.ID, version) ||
-		version == live.Model+"@"+strconv.Itoa(live.Version) {
+		version == with {
 		return nil
 	}
 	if f.releases != nil {
@@ -272,7 +281,7 @@ func (f *Front) named(ctx context.Context, r deploy.Release, version string) err
 		}
 	}
 	return fault.New(fault.NotFound, "%s has no version %.64q that is live", r.Endpoint, version).
-		Hint("release %d is live, with %s@%d; leave the version out to be answered by what is live", r.Number, live.Model, live.Version)
+		Hint("release %d is live, with %s; leave the version out to be answered by what is live", r.Number, with)
 }
 
 // only returns the one live endpoint that somebody may score with.
