@@ -32,6 +32,12 @@ type Options struct {
 	Timeout time.Duration
 	// Stall is how long a connection may be silent; 2 minutes.
 	Stall time.Duration
+	// Headers is how long a server may take until its answer begins; 30 s.
+	Headers time.Duration
+	// Connections bounds how many a host has at once, further requests wait;
+	// 64. Where it is set, as many are kept for the next requests; otherwise
+	// 4.
+	Connections int
 	// Resolver finds addresses; nil: the system's.
 	Resolver Resolver
 	// Roots verify certificates; nil: the system's.
@@ -51,6 +57,10 @@ func Client(p Policy, o Options) *http.Client {
 // Transport returns the lower half of Client, which follows no redirects.
 // What is around it must not follow them without the checks of Client.
 func Transport(p Policy, o Options) http.RoundTripper {
+	idle, allIdle := 4, 32
+	if o.Connections > 0 {
+		idle, allIdle = o.Connections, 0 // a host's bound is enough
+	}
 	return &transport{policy: p, maxBody: cmp.Or(o.MaxBody, defaultMaxBody), inner: &http.Transport{
 		// No proxy: it would dial for us, and whatever it likes.
 		Proxy:                  nil,
@@ -58,12 +68,12 @@ func Transport(p Policy, o Options) http.RoundTripper {
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Roots},
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    dialTimeout,
-		ResponseHeaderTimeout:  headerTimeout,
+		ResponseHeaderTimeout:  cmp.Or(o.Headers, headerTimeout),
 		MaxResponseHeaderBytes: maxHeader,
 		DisableCompression:     true,
-		MaxIdleConns:           32,
-		MaxIdleConnsPerHost:    4,
-		MaxConnsPerHost:        64,
+		MaxIdleConns:           allIdle,
+		MaxIdleConnsPerHost:    idle,
+		MaxConnsPerHost:        cmp.Or(o.Connections, 64),
 		IdleConnTimeout:        time.Minute,
 	}}
 }

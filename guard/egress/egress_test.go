@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -410,5 +411,42 @@ func must[T any](v T, err error) func(*testing.T) T {
 			t.Fatal(err)
 		}
 		return v
+	}
+}
+
+// A server that thinks for long before it answers needs its own bound; and
+// one that is asked by many at once has connections for as many.
+func TestHeadersAndConnections(t *testing.T) {
+	policy := egress.Policy{Hosts: []string{"127.0.0.1"}}
+	var most, now atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		most.Store(max(most.Load(), now.Add(1)))
+		defer now.Add(-1)
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-r.Context().Done():
+		}
+	}))
+	defer s.Close()
+	if _, err := egress.Client(policy, egress.Options{Headers: 10 * time.Millisecond}).Get(s.URL); err == nil {
+		t.Error("an answer that began too late was waited for")
+	}
+	client := egress.Client(policy, egress.Options{Connections: 2})
+	defer client.CloseIdleConnections()
+	var group sync.WaitGroup
+	most.Store(0)
+	for range 4 {
+		group.Go(func() {
+			answer, err := client.Get(s.URL)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			answer.Body.Close()
+		})
+	}
+	group.Wait()
+	if most.Load() > 2 {
+		t.Errorf("%d connections of 2", most.Load())
 	}
 }
