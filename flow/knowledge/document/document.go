@@ -4,7 +4,7 @@
 //
 // It stands in flow/knowledge between flow/knowledge/source, which fetches
 // bytes, and flow/knowledge/chunk, which cuts the text into passages. Call
-// Read; Format says beforehand what a source is taken for.
+// Read; FormatOf says beforehand what a source is taken for.
 //
 // For text formats (Markdown, plain text, source code, CSV, JSON) the text is
 // the source itself, byte for byte, and Document.Verbatim is true. The others
@@ -38,7 +38,7 @@ const (
 	Heading               // opens a section; Block.Level is 1 to 6
 	List                  // one whole list with the lists inside it, an item a line
 	Table                 // opens a table and holds its header rows; Rows follow
-	Row                   // one or several whole rows of a table, lines of CSV, members of JSON
+	Row                   // one or, in a very long table, several whole rows; lines of CSV, members of JSON
 	Code                  // source code, preformatted text
 	Quote                 // quoted text
 )
@@ -70,12 +70,12 @@ type Block struct {
 // Document is a source that was read.
 type Document struct {
 	Title    string
-	Text     []byte // valid UTF-8, unless Verbatim with stray bytes
-	Verbatim bool   // Text is the source itself
+	Text     []byte // valid UTF-8
+	Verbatim bool   // Text is the source itself, byte for byte
 	Blocks   []Block
 	Meta     map[string]string // what the format says of itself: "author", "canonical", "date", front matter
 	Language string            // BCP 47, where the source says so; else empty
-	Format   string            // which reader was taken, such as "markdown"
+	Format   Format            // which reader was taken
 }
 
 // Source is the bytes to read and what is known of them.
@@ -106,7 +106,7 @@ func DefaultLimits() Limits {
 		Unpack:  512 << 20,
 		Entries: 20_000,
 		Pages:   10_000,
-		Blocks:  1 << 20,
+		Blocks:  1 << 18,
 		Depth:   256,
 	}
 }
