@@ -20,7 +20,7 @@ type Stream struct {
 	From string `json:"from" spec:"required,location"`
 	// Format of the events' bodies; that of the files when absent, otherwise
 	// json.
-	Format string `json:"format,omitempty" spec:"enum=json|avro|protobuf|cloudevents|csv|parquet"`
+	Format string `json:"format,omitempty" spec:"enum=json|avro|protobuf|cloudevents|csv|text|parquet"`
 	// Codec has settings of the format: registry and subject of avro,
 	// descriptor and message of protobuf.
 	Codec map[string]string `json:"codec,omitempty" spec:"scalar"`

@@ -148,7 +148,7 @@ func (b *binder) unknownFunction(c *call) error {
 var elsewhere = map[string]string{
 	"len": "length(s)", "char_length": "length(s)", "pow": "power(x, y)", "ifnull": "coalesce(x, y)",
 	"isnull": "x is null", "nvl": "coalesce(x, y)", "iff": "if(condition, x, y)", "substring": "substr(s, start, length)",
-	"regexp_matches": "regexp_match(s, 'pattern')", "rlike": "regexp_match(s, 'pattern')", "ceiling": "ceil(x)",
+	"regexp_matches": "regexp_match(s, 'pattern')", "to_timestamp": "strptime(s, 'format')", "try_strptime": "strptime(s, 'format')", "rlike": "regexp_match(s, 'pattern')", "ceiling": "ceil(x)",
 	"datediff": "date_diff('day', a, b)", "weekday": "dayofweek(t)", "isodow": "dayofweek(t)", "concat": "a || b",
 	"startswith": "starts_with(s, prefix)", "min": "least(x, y)", "max": "greatest(x, y)", "mod": "x % y",
 	"sum": "a SQL feature, which aggregates rows", "avg": "a SQL feature, which aggregates rows",
@@ -294,31 +294,66 @@ func textFunctions() map[string]function {
 		"ends_with":   two("ends_with(s, suffix)", "whether s ends with suffix", strings.HasSuffix),
 		"contains":    two("contains(s, part)", "whether part stands somewhere in s", strings.Contains),
 		"regexp_match": {usage: "regexp_match(s, 'pattern')", doc: "whether the RE2 pattern matches somewhere in s; ^ and $ stand for its ends",
-			bind: (*binder).regexp},
+			bind: (*binder).regexpMatch},
+		"regexp_extract": {usage: "regexp_extract(s, 'pattern', group)", doc: "what the RE2 pattern, or the group of it with that number, matches first in s; an empty text where it does not",
+			bind: (*binder).regexpExtract},
 	}
 }
 
-func (b *binder) regexp(c *call) (*bound, error) {
+// regexp binds the text and the pattern of a function of both.
+func (b *binder) regexp(c *call) (s *bound, re *regexp.Regexp, err error) {
+	if s, err = b.bind(c.args[0]); err != nil {
+		return nil, nil, err
+	}
+	if s, err = b.as(s, frame.String); err != nil {
+		return nil, nil, err
+	}
+	pattern, err := b.pattern(c.args[1], c.fn)
+	if err != nil {
+		return nil, nil, err
+	}
+	if re, err = regexp.Compile(pattern); err != nil {
+		return nil, nil, b.fail(c.args[1].at(), "the pattern is not a regular expression").Because(err).
+			Hint("the syntax is RE2's: no look-around and no back references")
+	}
+	return s, re, nil
+}
+
+func (b *binder) regexpMatch(c *call) (*bound, error) {
 	if len(c.args) != 2 {
 		return nil, b.fail(c.at(), "regexp_match takes two values, not %d", len(c.args)).Hint("write %s", b.functions[c.fn].usage)
 	}
-	s, err := b.bind(c.args[0])
+	s, re, err := b.regexp(c)
 	if err != nil {
 		return nil, err
-	}
-	if s, err = b.as(s, frame.String); err != nil {
-		return nil, err
-	}
-	pattern, err := b.pattern(c.args[1], "regexp_match")
-	if err != nil {
-		return nil, err
-	}
-	re, err := regexp.Compile(pattern)
-	if err != nil {
-		return nil, b.fail(c.args[1].at(), "the pattern is not a regular expression").Because(err).
-			Hint("the syntax is RE2's: no look-around and no back references")
 	}
 	return op(frame.Bool, map1(texts, bools, sure(re.MatchString)), s), nil
+}
+
+func (b *binder) regexpExtract(c *call) (*bound, error) {
+	if len(c.args) != 2 && len(c.args) != 3 {
+		return nil, b.fail(c.at(), "regexp_extract takes two or three values, not %d", len(c.args)).Hint("write %s", b.functions[c.fn].usage)
+	}
+	s, re, err := b.regexp(c)
+	if err != nil {
+		return nil, err
+	}
+	group := 0
+	if len(c.args) == 3 {
+		lit, _ := c.args[2].(*literal)
+		if lit == nil || lit.value.Type != frame.Int || lit.value.I < 0 || lit.value.I > int64(re.NumSubexp()) {
+			return nil, b.fail(c.args[2].at(), "the pattern has the groups 0 to %d, and the third value is none of them", re.NumSubexp())
+		}
+		group = int(lit.value.I)
+	}
+	first := func(s string) string {
+		at := re.FindStringSubmatchIndex(s)
+		if at == nil || at[2*group] < 0 {
+			return ""
+		}
+		return s[at[2*group]:at[2*group+1]]
+	}
+	return op(frame.String, map1(texts, texts, sure(first)), s), nil
 }
 
 func choiceFunctions() map[string]function {

@@ -35,6 +35,9 @@ func timeFunctions() map[string]function {
 		"date_diff": {usage: "date_diff('part', from, to)",
 			doc:  "how many seconds, minutes, hours, days, weeks, months, quarters or years begin after from and not after to",
 			bind: (*binder).dateDiff},
+		"strptime": {usage: "strptime(s, 'format')",
+			doc:  "the UTC time that s says by a format such as '%d/%b/%Y:%H:%M:%S %z'; NULL where it does not",
+			bind: (*binder).strptime},
 	}
 }
 
