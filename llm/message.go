@@ -136,6 +136,8 @@ type Call struct {
 	ID        string
 	Name      string
 	Arguments string // JSON, as the model wrote it: it need not be valid
+	Custom    bool   // the tool is no function, and Arguments are plain text
+	Extra     Extra  // members that Leat does not read, to be given back with the call
 }
 
 // FormatKind says what an answer must be.

@@ -35,6 +35,8 @@ type CallPart struct {
 	ID        string
 	Name      string
 	Arguments string
+	Custom    bool
+	Extra     Extra
 }
 
 // Answer is a whole answer.
@@ -102,7 +104,7 @@ type collected struct {
 }
 
 type collectedCall struct {
-	id, name  string
+	Call
 	arguments strings.Builder
 }
 
@@ -150,9 +152,11 @@ func (c *collected) add(d Delta) error {
 		}
 		call := c.calls[p.Index]
 		if p.ID != "" {
-			call.id = p.ID
+			call.ID = p.ID
 		}
-		call.name += p.Name
+		call.Name += p.Name
+		call.Custom = call.Custom || p.Custom
+		call.Extra = merge(call.Extra, p.Extra)
 		call.arguments.WriteString(p.Arguments)
 	}
 	return nil
@@ -183,7 +187,8 @@ func (c *collected) choice() Choice {
 		m.Parts = []Part{{Kind: TextPart, Text: c.text.String()}}
 	}
 	for _, call := range c.calls {
-		m.Calls = append(m.Calls, Call{ID: call.id, Name: call.name, Arguments: call.arguments.String()})
+		call.Arguments = call.arguments.String()
+		m.Calls = append(m.Calls, call.Call)
 	}
 	return Choice{Message: m, Finish: c.finish, Extra: c.extra}
 }
