@@ -2,12 +2,10 @@ package feature
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
@@ -114,7 +112,7 @@ func (m *Memory) add(batch frame.Batch, keyAt, valueAt []int, b Bounds) error {
 	var key []byte
 	for i := range int(batch.NumRows()) {
 		var ok bool
-		if key, ok = appendKey(key[:0], keys, i); !ok {
+		if key, ok = frame.AppendKey(key[:0], keys, i); !ok {
 			continue
 		}
 		if _, twice := m.rows[string(key)]; twice {
@@ -158,35 +156,6 @@ func pick(batch frame.Batch, at []int) []arrow.Array {
 	return picked
 }
 
-// appendKey writes the key of a row so that different keys have different
-// bytes; false means that part of it is NULL.
-func appendKey(key []byte, keys []arrow.Array, row int) ([]byte, bool) {
-	for _, k := range keys {
-		if k.IsNull(row) {
-			return key, false
-		}
-		switch k := k.(type) {
-		case *array.String:
-			s := k.Value(row)
-			key = binary.AppendUvarint(key, uint64(len(s)))
-			key = append(key, s...)
-		case *array.Int64:
-			key = binary.LittleEndian.AppendUint64(key, uint64(k.Value(row)))
-		case *array.Timestamp:
-			key = binary.LittleEndian.AppendUint64(key, uint64(k.Value(row)))
-		case *array.Date32:
-			key = binary.LittleEndian.AppendUint32(key, uint32(k.Value(row)))
-		case *array.Boolean:
-			if k.Value(row) {
-				key = append(key, 1)
-			} else {
-				key = append(key, 0)
-			}
-		}
-	}
-	return key, true
-}
-
 // Table is the Memory as Compile takes it.
 func (m *Memory) Table() Table { return Table{Keys: m.keys, Columns: m.columns, Lookup: m} }
 
@@ -208,7 +177,7 @@ func (m *Memory) Values(ctx context.Context, keys []arrow.Array, _ []int64, rows
 		}
 		places[i] = nowhere
 		var ok bool
-		if key, ok = appendKey(key[:0], keys, i); !ok {
+		if key, ok = frame.AppendKey(key[:0], keys, i); !ok {
 			continue
 		}
 		if p, known := m.rows[string(key)]; known {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
-	"github.com/leat-ai/leat/flow/feature/window"
 	"github.com/leat-ai/leat/store/online"
 )
 
@@ -106,7 +105,7 @@ func (r *Reader) locate(s *reading, entities frame.Batch, at []int64) error {
 			}
 			from := len(s.bytes)
 			var ok bool
-			if s.bytes, ok = window.AppendKey(s.bytes, columns, row); !ok {
+			if s.bytes, ok = frame.AppendKey(s.bytes, columns, row); !ok {
 				s.bytes = s.bytes[:from]
 				continue
 			}

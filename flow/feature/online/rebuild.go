@@ -64,7 +64,7 @@ func (m *materialiser) versions(ctx context.Context, p part, only map[string]boo
 		}
 		var keys []online.Key
 		for row := range int(batch.NumRows()) {
-			if key, ok := window.AppendKey(nil, columns, row); ok && (only == nil || only[string(key)]) {
+			if key, ok := frame.AppendKey(nil, columns, row); ok && (only == nil || only[string(key)]) {
 				keys = append(keys, online.Key{Table: m.Features.table(m.view), Key: key})
 			}
 		}

@@ -2,6 +2,7 @@ package online
 
 import (
 	"context"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"sync"
@@ -230,6 +231,17 @@ type Selection struct {
 // maxSelections bounds how many are remembered.
 const maxSelections = 1000
 
+// nameOf names a list of features: those of different lists differ, whatever
+// bytes are in them.
+func nameOf(features []string) string {
+	var name []byte
+	for _, f := range features {
+		name = binary.AppendUvarint(name, uint64(len(f)))
+		name = append(name, f...)
+	}
+	return string(name)
+}
+
 // Select finds features by their names: "view" is all of a view, "view:feature"
 // one of it. Those of one view stand together in the answer, in the order in
 // which they were named.
@@ -238,7 +250,7 @@ func (r *Registry) Select(ctx context.Context, features []string) (*Selection, e
 	if err != nil {
 		return nil, err
 	}
-	key := strings.Join(features, "\x00")
+	key := nameOf(features)
 	g.mu.Lock()
 	s := g.selection[key]
 	g.mu.Unlock()

@@ -24,7 +24,7 @@ func (f *Features) pushEvents(ctx context.Context, v *View, batch frame.Batch, i
 	e := &events{view: v, table: f.table(v), batch: batch, ids: ids, newest: noTime}
 	p := Pushed{}
 	for row := range int(batch.NumRows()) {
-		key, ok := window.AppendKey(nil, columns[:len(v.keys)], row)
+		key, ok := frame.AppendKey(nil, columns[:len(v.keys)], row)
 		if !ok || timeAt(columns[v.when], row) == noTime {
 			p.Nobody++
 			continue

@@ -11,7 +11,6 @@ import (
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
-	"github.com/leat-ai/leat/flow/feature/window"
 	"github.com/leat-ai/leat/store/online"
 )
 
@@ -76,7 +75,7 @@ func (f *Features) rowWriter(ctx context.Context, v *View, batch frame.Batch, as
 	times := f.times(v, columns, int(batch.NumRows()), asOf)
 	w := &rowWriter{newest: noTime}
 	for i := range int(batch.NumRows()) {
-		key, ok := window.AppendKey(nil, columns[:len(v.keys)], i)
+		key, ok := frame.AppendKey(nil, columns[:len(v.keys)], i)
 		if !ok || times[i] == noTime {
 			w.nobody++
 			continue

@@ -220,35 +220,6 @@ func (r *rowReader) take() (frame.Batch, error) {
 	return batch, nil
 }
 
-// appendKey writes the entity of a row so that different entities have
-// different bytes; false means that part of it is NULL.
-func appendKey(dst []byte, keys []arrow.Array, row int) ([]byte, bool) {
-	for _, k := range keys {
-		if k.IsNull(row) {
-			return dst, false
-		}
-		switch k := k.(type) {
-		case *array.String:
-			text := k.Value(row)
-			dst = binary.AppendUvarint(dst, uint64(len(text)))
-			dst = append(dst, text...)
-		case *array.Int64:
-			dst = binary.LittleEndian.AppendUint64(dst, uint64(k.Value(row)))
-		case *array.Timestamp:
-			dst = binary.LittleEndian.AppendUint64(dst, uint64(k.Value(row)))
-		case *array.Date32:
-			dst = binary.LittleEndian.AppendUint32(dst, uint32(k.Value(row)))
-		case *array.Boolean:
-			bit := byte(0)
-			if k.Value(row) {
-				bit = 1
-			}
-			dst = append(dst, bit)
-		}
-	}
-	return dst, true
-}
-
 // choose picks the columns of a batch by name, and holds them to their types.
 func choose(batch frame.Batch, columns []frame.Column) ([]arrow.Array, error) {
 	arrays := make([]arrow.Array, len(columns))

@@ -145,7 +145,7 @@ func (j *joiner) askSet(b frame.Batch, at []int64, set *asked) error {
 		if at[row] == NoTime {
 			continue
 		}
-		if r.key, ok = appendKey(r.key[:0], keys, row); !ok {
+		if r.key, ok = frame.AppendKey(r.key[:0], keys, row); !ok {
 			r.key = r.key[:0] // nobody: an entity without events
 		}
 		r.hash, r.order = maphash.Bytes(j.seed, r.key), at[row]
@@ -259,7 +259,7 @@ func (j *joiner) addEvents(b frame.Batch, v *View, writer *rowWriter, sorter *so
 			continue
 		}
 		var ok bool
-		if r.key, ok = appendKey(r.key[:0], keys, row); !ok {
+		if r.key, ok = frame.AppendKey(r.key[:0], keys, row); !ok {
 			continue
 		}
 		r.hash, r.order = maphash.Bytes(j.seed, r.key), max(at[row]+1, known[row])

@@ -214,33 +214,3 @@ func idOf(ids []string, i int) uint64 {
 	sum := sha256.Sum256([]byte(ids[i]))
 	return max(1, binary.LittleEndian.Uint64(sum[:]))
 }
-
-// AppendKey appends the bytes that name an entity to dst: those of different
-// keys differ. The arrays are the entity's columns in the order of Plan.Keys.
-// False means that part of the key is NULL, so that it names nobody.
-func AppendKey(dst []byte, keys []arrow.Array, row int) ([]byte, bool) {
-	for _, k := range keys {
-		if k.IsNull(row) {
-			return dst, false
-		}
-		switch k := k.(type) {
-		case *array.String:
-			s := k.Value(row)
-			dst = binary.AppendUvarint(dst, uint64(len(s)))
-			dst = append(dst, s...)
-		case *array.Int64:
-			dst = binary.LittleEndian.AppendUint64(dst, uint64(k.Value(row)))
-		case *array.Timestamp:
-			dst = binary.LittleEndian.AppendUint64(dst, uint64(k.Value(row)))
-		case *array.Date32:
-			dst = binary.LittleEndian.AppendUint32(dst, uint32(k.Value(row)))
-		case *array.Boolean:
-			if k.Value(row) {
-				dst = append(dst, 1)
-			} else {
-				dst = append(dst, 0)
-			}
-		}
-	}
-	return dst, true
-}

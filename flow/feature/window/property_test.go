@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/spec"
 )
 
@@ -258,7 +259,7 @@ func (w *world) check(at int64) {
 	for i, name := range names {
 		want := expected(w.plan, of(w.seen, name), at)
 		same(w.T, w.plan, "state", at, shown(values, i), want)
-		key, _ := AppendKey(nil, keys, i)
+		key, _ := frame.AppendKey(nil, keys, i)
 		read, err := w.plan.Read(stored[string(key)], at)
 		if err != nil {
 			w.Fatal(err)

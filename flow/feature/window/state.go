@@ -90,7 +90,7 @@ func (s *State) run(batch frame.Batch, ids []string, rows *Rows) (added Added, e
 // one answers and adds one event.
 func (s *State) one(i int, ids []string, rows *Rows, added *Added) (err error) {
 	var ok bool
-	s.name, ok = AppendKey(s.name[:0], s.feed.keys, i)
+	s.name, ok = frame.AppendKey(s.name[:0], s.feed.keys, i)
 	if !ok || s.feed.none[i] {
 		added.Nobody++
 		if rows != nil {
@@ -204,7 +204,7 @@ func (s *State) Values(keys []arrow.Array, at []int64) ([]arrow.Array, error) {
 	s.rows.reserve(len(at))
 	for i, t := range at {
 		var ok bool
-		s.name, ok = AppendKey(s.name[:0], keys, i)
+		s.name, ok = frame.AppendKey(s.name[:0], keys, i)
 		k := s.keys[string(s.name)]
 		least := s.least
 		if k != nil {

@@ -219,7 +219,7 @@ func TestDirty(t *testing.T) {
 	if n := follow(); n != 1 || values(t, copied, "y", 10) != "10" {
 		t.Errorf("%d keys, %s", n, values(t, copied, "y", 10))
 	}
-	key, _ := AppendKey(nil, keysOf("x"), 0)
+	key, _ := frame.AppendKey(nil, keysOf("x"), 0)
 	s.Forget(key)
 	if n := follow(); n != 1 || values(t, copied, "x", 10) != "(null)" || copied.Size().Keys != 1 {
 		t.Errorf("%d keys, %s", n, values(t, copied, "x", 10))

@@ -71,7 +71,7 @@ type Added struct {
 // KeyState is what is known of one entity, as bytes that any State, Sweep or
 // Plan of the same view reads.
 type KeyState struct {
-	Key   []byte // as AppendKey writes it
+	Key   []byte // as frame.AppendKey writes it
 	State []byte // nil: nothing is known any more
 	At    int64  // time of the newest event, in microseconds since 1970
 }
