@@ -196,7 +196,7 @@ func (c *context) candidate(i int) candidate {
 		if s.at[k] < 0 {
 			fresh++
 		}
-		out.Terms[t.Term] = struct{}{}
+		out.terms[t.Term] = struct{}{}
 	}
 	f := &out.features
 	f[covered] = c.share(s.has)
@@ -210,7 +210,7 @@ func (c *context) candidate(i int) candidate {
 	f[sideBySide] = c.sideBySide(s)
 	f[named] = c.named(s)
 	f[rarest] = is(c.rarest >= 0 && s.has[max(c.rarest, 0)] > 0)
-	f[density] = f[covered] / math.Sqrt(1+float64(len(out.Terms))/8)
+	f[density] = f[covered] / math.Sqrt(1+float64(len(out.terms))/8)
 	if c.bestFound > 0 {
 		f[retrieved] = c.passages[s.passage].Score / c.bestFound
 	}

@@ -64,13 +64,13 @@ func (q *asked) classify(tokens []words.Token, l *words.Language) int {
 	for at := range tokens {
 		best := phrase{}
 		for _, p := range asksOf(l.Name) {
-			if len(p.words) > len(best.Words) && begins(tokens[at:], p.words) {
+			if len(p.words) > len(best.words) && begins(tokens[at:], p.words) {
 				best = p
 			}
 		}
-		if len(best.Words) > 0 {
+		if len(best.words) > 0 {
 			q.kind = best.kind
-			return at + len(best.Words)
+			return at + len(best.words)
 		}
 	}
 	return 0
