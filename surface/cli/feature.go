@@ -154,7 +154,7 @@ func typed(text, as string) any {
 
 // printFeatures prints a line for each feature, and a column for each entity.
 func printFeatures(w io.Writer, got client.Features, entities map[string][]any) {
-	header := []string{"view", "feature"}
+	header := []string{"VIEW", "FEATURE"}
 	for row := range got.Rows {
 		var parts []string
 		for _, name := range slices.Sorted(maps.Keys(entities)) {
@@ -175,7 +175,7 @@ func printFeatures(w io.Writer, got client.Features, entities map[string][]any) 
 			rows = append(rows, line)
 		}
 	}
-	table(w, header, rows)
+	grid(w, header, rows)
 }
 
 func (c *commands) featurePush() *cobra.Command {

@@ -20,10 +20,20 @@ func (c *commands) show(result any, people func(w io.Writer)) error {
 	return nil
 }
 
-// table prints rows in columns under a header.
+// table prints rows in columns under a header of ours.
 func table(w io.Writer, header []string, rows [][]string) {
+	capitals := make([]string, len(header))
+	for i, name := range header {
+		capitals[i] = strings.ToUpper(name)
+	}
+	grid(w, capitals, rows)
+}
+
+// grid prints rows in columns under a header as it is: one with people's own
+// names keeps their letters.
+func grid(w io.Writer, header []string, rows [][]string) {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(t, strings.ToUpper(strings.Join(header, "\t")))
+	fmt.Fprintln(t, strings.Join(header, "\t"))
 	for _, row := range rows {
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
