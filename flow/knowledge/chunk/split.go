@@ -31,7 +31,6 @@ type splitter struct {
 	heading  bool // the open chunk holds nothing but headings
 	chunk    Chunk
 	header   string // of the table whose rows come now
-	rows     bool   // the last part was a row
 }
 
 // section is a heading above the place that is read.
@@ -64,7 +63,7 @@ func (s *splitter) block(i int) int {
 	case b.Kind == document.Row:
 		s.parts(b, s.cut(b, true))
 	default:
-		s.header, s.rows = "", false
+		s.header = ""
 		s.parts(b, s.cut(b, false))
 	}
 	return i + 1
@@ -73,7 +72,7 @@ func (s *splitter) block(i int) int {
 // section opens the section of a heading. A chunk that holds only headings
 // stays open for those below them.
 func (s *splitter) section(b document.Block) {
-	s.header, s.rows = "", false
+	s.header = ""
 	deeper := s.heading && len(s.sections) > 0 && b.Level > s.sections[len(s.sections)-1].level
 	if !deeper || s.chunk.End == 0 || b.End-s.chunk.Start > s.o.Most {
 		s.flush()
@@ -103,7 +102,7 @@ func (s *splitter) section(b document.Block) {
 // table takes the blocks of a table. One that fits into a chunk stays whole.
 func (s *splitter) table(i int) int {
 	b := s.doc.Blocks[i]
-	s.header, s.rows = "", false
+	s.header = ""
 	last := i + 1
 	for last < len(s.doc.Blocks) && s.doc.Blocks[last].Kind == document.Row && s.doc.Blocks[last].Level == 0 {
 		last++
@@ -112,12 +111,16 @@ func (s *splitter) table(i int) int {
 		s.parts(b, []part{{start: b.Start, end: end, anchor: b.Anchor}})
 		return last
 	}
-	if b.Kind == document.Table {
-		s.parts(b, s.cut(b, false))
-		s.header = string(s.doc.Text[b.Start:cutWords(s.doc.Text, b.Start, b.End, s.o.Target/2)])
-	} else {
+	if b.Kind == document.Row {
 		s.parts(b, s.cut(b, true))
+		return i + 1
 	}
+	s.header = string(s.doc.Text[b.Start:cutWords(s.doc.Text, b.Start, b.End, s.o.Target/2)])
+	if last > i+1 && s.doc.Blocks[i+1].End-b.Start <= s.o.Target {
+		s.parts(b, []part{{start: b.Start, end: s.doc.Blocks[i+1].End, anchor: b.Anchor}})
+		return i + 2 // a header stays with its first row
+	}
+	s.parts(b, s.cut(b, false))
 	return i + 1
 }
 
@@ -134,10 +137,7 @@ func (s *splitter) parts(b document.Block, parts []part) {
 			}
 		}
 		s.chunk.End = p.end
-		if s.heading {
-			s.heading = false
-		}
-		s.rows = p.row
+		s.heading = false
 		if p.row && s.size() >= s.o.Target/2 && boundary(s.doc.Text[p.start:p.end]) {
 			s.flush()
 		}
