@@ -26,10 +26,11 @@ type handler struct {
 
 	mu    sync.Mutex
 	asked []Asked
+	from  map[string]bool // addresses of clients
 }
 
 func newHandler(s Script) *handler {
-	h := &handler{script: s}
+	h := &handler{script: s, from: map[string]bool{}}
 	h.stopped, h.stop = context.WithCancel(context.Background())
 	return h
 }
@@ -53,6 +54,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.forget {
 		h.mu.Lock()
 		h.asked = append(h.asked, a)
+		h.from[r.RemoteAddr] = true
 		h.mu.Unlock()
 	}
 	ctx, cancel := context.WithCancel(r.Context())

@@ -175,6 +175,13 @@ func (u *Upstream) Asked() []Asked {
 // Open returns how many requests are under way: whose client has gone is not.
 func (u *Upstream) Open() int { return int(u.handler.open.Load()) }
 
+// Connections returns how many there were so far.
+func (u *Upstream) Connections() int {
+	u.handler.mu.Lock()
+	defer u.handler.mu.Unlock()
+	return len(u.handler.from)
+}
+
 // Handler is an upstream for programs; it keeps no record of requests.
 func Handler(s Script) http.Handler {
 	h := newHandler(s)
