@@ -2,7 +2,6 @@ package extract
 
 import (
 	"math"
-	"strings"
 
 	"github.com/leat-ai/leat/pattern/knowledge/words"
 )
@@ -114,7 +113,7 @@ func (q *asked) match(term string) (at int, how float64) {
 	}
 	best := 0.0
 	for i := range q.terms {
-		if h := alike(q.terms[i].term, term); h > best {
+		if h := words.Alike(q.terms[i].term, term); h > best {
 			at, best = i, h
 		}
 	}
@@ -122,28 +121,4 @@ func (q *asked) match(term string) (at int, how float64) {
 		return -1, 0
 	}
 	return at, best
-}
-
-// alike tells how far two words have the same beginning, or one is the end of
-// a compound with the other.
-func alike(a, b string) float64 {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	if len(a) < 4 || a[0] >= '0' && a[0] <= '9' {
-		return 0
-	}
-	n := 0
-	for n < len(a) && a[n] == b[n] {
-		n++
-	}
-	switch {
-	case n == len(a) && n >= 5, n >= 5 && n >= len(a)-2 && len(b)-n <= 4:
-		return 0.7
-	case n == len(a) && len(b)-n <= 3:
-		return 0.7
-	case len(a) >= 6 && strings.HasSuffix(b, a):
-		return 0.6
-	}
-	return 0
 }

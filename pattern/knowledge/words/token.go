@@ -126,3 +126,27 @@ func Fold(word string) string {
 	}
 	return b.String()
 }
+
+// Alike tells how far two terms that differ mean the same, 0 to 1: they have the same beginning, or one is the end of
+// a compound with the other.
+func Alike(a, b string) float64 {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if len(a) < 4 || a[0] >= '0' && a[0] <= '9' {
+		return 0
+	}
+	n := 0
+	for n < len(a) && a[n] == b[n] {
+		n++
+	}
+	switch {
+	case n == len(a) && n >= 5, n >= 5 && n >= len(a)-2 && len(b)-n <= 4:
+		return 0.7
+	case n == len(a) && len(b)-n <= 3:
+		return 0.7
+	case len(a) >= 6 && strings.HasSuffix(b, a):
+		return 0.6
+	}
+	return 0
+}
