@@ -85,8 +85,10 @@ type Services struct {
 	History   History
 	Streams   Streams
 	Events    Events
-	Keys      *identity.Keys
-	Checks    func(ctx context.Context) []Check
+	// Assistants may be nil: nothing is asked questions.
+	Assistants Assistants
+	Keys       *identity.Keys
+	Checks     func(ctx context.Context) []Check
 }
 
 // API is the set of routes on a server.
@@ -138,6 +140,7 @@ func New(s *server.Server, services Services) *API {
 	a.history(s)
 	a.streams()
 	a.events()
+	a.assistants(s)
 	a.keys()
 	a.health(s)
 	return a
@@ -176,6 +179,7 @@ func (m authenticatedMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 const (
 	verbRead  = "read"  // see resources, versions, runs, data
 	verbScore = "score" // ask an endpoint for decisions
+	verbAsk   = "ask"   // ask an assistant questions
 	verbRun   = "run"   // start and cancel runs
 	verbApply = "apply" // change resources, aliases and releases
 	verbAdmin = "admin" // keys

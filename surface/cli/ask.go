@@ -232,7 +232,7 @@ func printResult(w io.Writer, res api.Result) {
 			rows[i] = append(rows[i], cell(v))
 		}
 	}
-	table(w, header, rows)
+	grid(w, header, rows)
 	if res.Truncated {
 		fmt.Fprintf(w, "… more rows; --limit shows more than %d\n", res.Count)
 	}
