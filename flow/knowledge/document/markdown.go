@@ -148,12 +148,14 @@ func (m *markdownReader) block(node ast.Node, from, to int) {
 	m.add(b)
 }
 
+// add appends a block with its anchor: its own, else that of the line before,
+// else what it has as a heading.
 func (m *markdownReader) add(b Block) {
-	if a := firstAnchor(m.text[b.Start:b.End]); a != "" && b.Kind != Code {
-		b.Anchor = a
-	}
 	if m.anchor != "" {
 		b.Anchor, m.anchor = m.anchor, ""
+	}
+	if a := firstAnchor(m.text[b.Start:b.End]); a != "" && b.Kind != Code {
+		b.Anchor = a
 	}
 	m.blocks = append(m.blocks, b)
 }

@@ -21,6 +21,7 @@ type job struct {
 // readers are the readers of the formats. A reader gets the source, or, where
 // the format is text, the decoded text as well.
 var readers = map[Format]func(*job) (Document, error){
+	HTML: (*job).html,
 	PDF:  (*job).pdf,
 	DOCX: (*job).docx,
 	PPTX: (*job).pptx,
@@ -28,11 +29,10 @@ var readers = map[Format]func(*job) (Document, error){
 	Mail: (*job).mail,
 }
 
-// textReaders are the readers of formats that are text. Those that only find
-// blocks leave the text as it is; HTML renders another.
+// textReaders are the readers of formats whose text is the source itself: they
+// only find blocks.
 var textReaders = map[Format]func(*job, decoded) (Document, error){
 	Markdown: (*job).markdown,
-	HTML:     (*job).html,
 	CSV:      (*job).csv,
 	JSON:     (*job).json,
 	JSONL:    (*job).jsonl,
