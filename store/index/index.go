@@ -34,7 +34,8 @@ import (
 // Passage is what is found: a range of a document's text, with what is indexed
 // beside it.
 type Passage struct {
-	// ID names the passage within a snapshot: "<document>#<ordinal>".
+	// ID names the passage within a snapshot: "<document>#<ordinal>", as
+	// PassageID makes it.
 	ID string
 	// Document is the id of the source, such as "docs/travel.md" or a URL. It
 	// is what access and withdrawal go by.
@@ -187,7 +188,7 @@ const (
 	MaxText       = 1 << 20 // bytes of a passage's text, title, heading and context together
 	MaxFields     = 256     // of a passage
 	MaxQuery      = 32 << 10
-	MaxDimension  = 16_384
+	MaxDimension  = 8_192
 	MaxReaders    = 1_024 // of a document
 	MaxConditions = 1_024 // nodes and values of a filter
 	MaxDepth      = 16    // of a filter
@@ -238,7 +239,8 @@ type Start struct {
 	// with none.
 	Base string
 	// Settings of the new snapshot. With a base, a Language other than the
-	// base's is a Conflict fault: its passages would have to be read again.
+	// base's, or other Weights, are a Conflict fault: all of its passages would
+	// have to be read again. K1 and B may differ.
 	Settings Settings
 }
 

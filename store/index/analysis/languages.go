@@ -99,11 +99,15 @@ func set(words string) map[string]bool {
 	return all
 }
 
-// Stop words: articles, pronouns, prepositions, conjunctions and auxiliaries
-// that stand in nearly every text and tell none apart.
+// Stop words: articles, pronouns, prepositions, conjunctions, auxiliaries and
+// the words that questions begin with. They stand in nearly every text and tell
+// none apart, but a question is full of them: without this list the pages with
+// the most prose win over the page that is asked for.
 const (
 	englishStops = `a an and are as at be but by for if in into is it no not of on or such that the their then there these they
-		this to was will with`
+		this to was will with from has have had having been being were which who whom whose what when where why how can could may might
+		shall should would must do does did doing than its our your his her my me you he she we i them him us am those while about between
+		during through also both each some any all most other same so very only own just because until again once here more nor too`
 	germanStops = `der die das den dem des ein eine einer eines einem einen und oder aber doch ist sind war waren wird werden wurde
 		wurden hat haben hatte hatten sein bin bist seid nicht kein keine keinen keiner keines keinem zu zum zur im in an am auf aus bei beim mit von vom
 		vor für über unter um durch gegen ohne nach als wie wenn dass daß ob so auch nur noch schon sehr es er sie wir ihr ich du man sich ihn ihm
