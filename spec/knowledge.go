@@ -171,7 +171,7 @@ var (
 	readerName = regexp.MustCompile(`^(\*|(user|group):\S.*)$`)
 	// retrievalGate is measure, comparison, and a number or what is live less a
 	// number.
-	retrievalGate = regexp.MustCompile(`^\s*((?:ndcg|recall|precision|hit_rate|mrr)@[1-9][0-9]{0,3}|map|mrr)\s*(>=|>)\s*(?:(live)(?:\s*-\s*([0-9]*\.?[0-9]+))?|([0-9]*\.?[0-9]+))\s*$`)
+	retrievalGate = regexp.MustCompile(`^\s*((?:ndcg|recall|precision|hit|mrr)@[1-9][0-9]{0,3}|map|mrr)\s*(>=|>)\s*(?:(live)(?:\s*-\s*([0-9]*\.?[0-9]+))?|([0-9]*\.?[0-9]+))\s*$`)
 	languageName  = regexp.MustCompile(`^[a-z]{2,3}$`)
 )
 
@@ -241,7 +241,7 @@ func (k *Knowledge) checkGate(c *checker) {
 	for i, gate := range k.Gate {
 		if _, ok := ParseRetrievalGate(gate); !ok && gate != "" {
 			c.bad(element("gate", i), "%s is not a condition on a retrieval measure", quote([]byte(gate))).
-				Hint("write measure, >= and a number, as in ndcg@10 >= 0.6 or recall@10 >= live - 0.01; measures are ndcg@K, recall@K, precision@K, hit_rate@K, mrr@K and map")
+				Hint("write measure, >= and a number, as in ndcg@10 >= 0.6 or recall@10 >= live - 0.01; measures are ndcg@K, recall@K, precision@K, hit@K, mrr@K and map")
 		}
 	}
 	if len(k.Gate) > 0 && k.Questions == "" {

@@ -96,6 +96,8 @@ type Listener interface {
 type Store struct {
 	deps Deps
 
+	access sync.Mutex // held while who may read what is changed by two
+
 	mu    sync.Mutex
 	specs map[string]spec.Knowledge // in force
 	open  map[string]*handle
@@ -169,7 +171,7 @@ type Change struct {
 
 // Question is one question with the documents that answer it.
 type Question struct {
-	ID        string             `json:"id,omitempty"`
-	Text      string             `json:"question"`
-	Documents map[string]float64 `json:"documents"` // grades by document
+	ID        string         `json:"id,omitempty"`
+	Text      string         `json:"question"`
+	Documents map[string]int `json:"documents"` // grades by document: above 0 it answers
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/leat-ai/leat/store/catalog"
 )
 
+// noTime asks for what is now.
+var noTime time.Time
+
 // states of documents.
 const (
 	stateIndexed   = "indexed"
@@ -181,7 +184,11 @@ func (s *Store) putSnapshot(ctx context.Context, tx catalog.Tx, knowledge string
 		return err
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO knowledge_snapshots (space, knowledge, seq, `+snapshotColumns+`, content, settings)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (space, knowledge, name) DO UPDATE SET seq = excluded.seq, run = excluded.run, state = excluded.state,
+			documents = excluded.documents, passages = excluded.passages, changed = excluded.changed, removed = excluded.removed,
+			errors = excluded.errors, measures = excluded.measures, reason = excluded.reason, embedder = excluded.embedder,
+			made_at = excluded.made_at, content = excluded.content, settings = excluded.settings`,
 		s.deps.Space, knowledge, seq, st.Name, st.Run, st.State, st.Documents, st.Passages, st.Changed, st.Removed, st.Errors, string(measures),
 		st.Reason, st.Embedder, catalog.Micros(st.Made), st.content, st.settings)
 	return err
