@@ -42,8 +42,9 @@ type LLM struct {
 	// contract of one's own. A deployment may have its own.
 	Price *LLMPrice `json:"price,omitempty"`
 	// MaxTokens is how many tokens an answer may have where a call does not
-	// say. It is what a budget reserves, and what is asked of the provider.
-	MaxTokens int `json:"max_tokens,omitempty" spec:"min=1,max=1000000,default=4096"`
+	// say. It is asked of the provider, and is what a budget reserves: 4096
+	// where there is a budget and none is given.
+	MaxTokens int `json:"max_tokens,omitempty" spec:"min=1,max=1000000"`
 	// Cache is how long an answer is given again to an equal request of the
 	// same caller. Nothing is kept when absent.
 	Cache Duration `json:"cache,omitempty"`
@@ -97,8 +98,8 @@ type LLMTimeouts struct {
 // LLMLimits bound what callers take of a language model. What is over is
 // answered at once with 429 and the time to come back.
 type LLMLimits struct {
-	// Requests is a rate of calls, such as 600/m. A minute's worth, or that of
-	// the unit written, may come at once.
+	// Requests is a rate of calls, such as 600/m. A minute's worth may come at
+	// once.
 	Requests Rate `json:"requests,omitempty"`
 	// Tokens is a rate of tokens, in and out, such as 200000/m. A call is
 	// admitted by an estimate, and what it really took is settled at its end.

@@ -72,14 +72,16 @@ type Recorder interface {
 
 // Deps is what a gateway stands on.
 type Deps struct {
-	DB catalog.Database
+	DB    catalog.Database
+	Space string // the environment, whose budgets and calls these are
 	// Open makes a deployment's provider. It asks nobody: a deployment that
 	// cannot be reached is one whose calls fail.
 	Open func(ctx context.Context, d Deployment) (Provider, error)
 	// Who says who asks.
 	Who      func(ctx context.Context) Caller
 	Recorder Recorder // nil: calls are not recorded as decisions
-	// Prices are known beside the built-in ones, and before them.
+	// Prices of models; see KnownPrices and ParsePrices. A resource's own come
+	// before them.
 	Prices    Prices
 	Clock     clock.Clock
 	Log       *slog.Logger
@@ -96,28 +98,31 @@ type Model struct {
 
 // Call is one call: what is known of it when asked, all of it at its end.
 type Call struct {
-	ID         string        `json:"id"`                   // 26 letters and digits that sort by time
-	At         time.Time     `json:"at"`                   // when it was asked for
-	Operation  Operation     `json:"operation"`            // chat, embed or rerank
-	LLM        string        `json:"llm"`                  // as the caller named it
-	Served     string        `json:"served,omitempty"`     // the LLM that answered: LLM, or a fallback
-	Deployment string        `json:"deployment,omitempty"` // the address that answered
-	Model      string        `json:"model,omitempty"`      // as the provider calls it
-	Caller     string        `json:"caller"`
-	Via        string        `json:"via,omitempty"` // what called for the caller, such as assistant/handbook
-	Usage      llm.Usage     `json:"usage"`
-	Units      int           `json:"units,omitempty"`     // searches that a reranker bills
-	Estimated  bool          `json:"estimated,omitempty"` // the provider did not count, or was not asked to the end
-	Cost       Money         `json:"cost"`
-	Attempts   int           `json:"attempts"`           // at deployments, in all
-	Fallback   string        `json:"fallback,omitempty"` // why a fallback was asked: unavailable, context, filter or limited
-	Cached     bool          `json:"cached,omitempty"`   // answered from the cache
-	First      time.Duration `json:"first_us"`           // until the first piece of the answer
-	Duration   time.Duration `json:"duration_us"`        // until the end
-	Finish     llm.Finish    `json:"finish,omitempty"`
-	Error      string        `json:"error,omitempty"` // kind of the fault; "canceled" where the caller went away
+	ID         string    // 26 letters and digits that sort by time
+	At         time.Time // when it was asked for
+	Operation  Operation
+	LLM        string // as the caller named it
+	Served     string // the LLM that answered: LLM, or a fallback
+	Deployment string // the address that answered, or was asked last
+	Model      string // as the provider calls it
+	Caller     string
+	Via        string // what called for the caller, such as assistant/handbook
+	Usage      llm.Usage
+	Units      int           // searches that a reranker bills
+	Estimated  bool          // the provider did not count, or was not asked to the end
+	Unpriced   bool          // no price is known, so the cost is not
+	Cost       Money         // of what was used
+	Attempts   int           // at deployments, in all
+	Fallback   string        // why a fallback was asked: unavailable, context or filter
+	Cached     bool          // answered from the cache
+	First      time.Duration // until the first piece of the answer
+	Duration   time.Duration // until the end
+	Finish     llm.Finish
+	Error      string // kind of the fault; "canceled" where the caller went away
 
-	Limits Limits `json:"-"` // what is left of the caller's limits, when the call was admitted
+	// Limits is what is left of the caller's limits, as the call was admitted.
+	// The ledger does not keep it.
+	Limits Limits
 }
 
 // Operation is what is asked of a language model.
