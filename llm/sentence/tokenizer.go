@@ -189,7 +189,7 @@ func (c *cutter) pieces() {
 // isControl tells what a text is cleaned of: control and format characters,
 // and those of private use. Tabs and line ends are spaces.
 func isControl(r rune) bool {
-	return r != '\t' && r != '\n' && r != '\r' && unicode.Is(unicode.C, r)
+	return r != '\t' && r != '\n' && r != '\r' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co)
 }
 
 // isPunctuation tells marks, which are words of their own: those of Unicode,
