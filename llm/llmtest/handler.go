@@ -141,9 +141,20 @@ func textOf(content json.RawMessage) string {
 	_ = json.Unmarshal(content, &parts) // no list has no text
 	for _, p := range parts {
 		text += p.Text
-		if len(p.Content) > 0 && p.Content[0] == '"' {
-			text += textOf(p.Content)
-		}
+		text += innerText(p.Content)
+	}
+	return text
+}
+
+// innerText is the text of a tool's result.
+func innerText(content json.RawMessage) (text string) {
+	if json.Unmarshal(content, &text) == nil {
+		return text
+	}
+	var parts []struct{ Text string }
+	_ = json.Unmarshal(content, &parts) // no list has no text
+	for _, p := range parts {
+		text += p.Text
 	}
 	return text
 }
