@@ -44,6 +44,10 @@ func splitToken(token string) (id, secret string, ok bool) {
 	return id, secret, ok
 }
 
+// IsToken tells whether a text is meant as a token of an API key of ours,
+// valid or not.
+func IsToken(text string) bool { return strings.HasPrefix(text, prefix) }
+
 type digest [sha256.Size]byte
 
 func hash(secret string) digest { return sha256.Sum256([]byte(secret)) }

@@ -185,6 +185,11 @@ func TestKeys(t *testing.T) {
 	if w := ask(local, "POST", "/who", "", "Authorization", "Bearer leat_bad"); w.Code != http.StatusUnauthorized {
 		t.Errorf("a wrong key where none is asked for is answered with %d", w.Code)
 	}
+	for _, header := range [][]string{{"Authorization", "Bearer sk-none"}, {"Api-Key", "unused"}} {
+		if w := ask(local, "POST", "/who", "", header...); w.Code != http.StatusOK {
+			t.Errorf("a key of another make, where none is asked for, is answered with %d", w.Code)
+		}
+	}
 }
 
 func TestBodiesAreBounded(t *testing.T) {
