@@ -20,6 +20,9 @@ const MaxCallers = 10_000
 // providers count.
 const window = time.Minute
 
+// longestWait bounds what a caller is told to wait.
+const longestWait = 365 * 24 * time.Hour
+
 // rates are the bounds of one caller, or of all callers together.
 type rates struct {
 	requests, tokens float64 // a second; 0 for no bound
@@ -63,7 +66,7 @@ func (b *bucket) wait(rate, n float64) time.Duration {
 	if missing <= 1e-9 {
 		return 0
 	}
-	return time.Duration(math.Ceil(missing / rate * float64(time.Second)))
+	return time.Duration(math.Ceil(min(missing/rate, longestWait.Seconds()) * float64(time.Second)))
 }
 
 func (b *bucket) quota(rate float64) Quota {
