@@ -28,7 +28,19 @@ type PostgresServer struct {
 // such as "fsync=on" say so: they come after the fast ones.
 func Postgres(t testing.TB, settings ...string) *PostgresServer {
 	t.Helper()
-	bin, data := postgresBin(t), folder(t)
+	return postgres(t, postgresBin(t), settings)
+}
+
+// PostgresWithVectors starts a server that has the extension pgvector, which
+// Debian's has not.
+func PostgresWithVectors(t testing.TB, settings ...string) *PostgresServer {
+	t.Helper()
+	return postgres(t, filepath.Dir(tool(t, "pgvector", "pginstall", "bin", "postgres")), settings)
+}
+
+func postgres(t testing.TB, bin string, settings []string) *PostgresServer {
+	t.Helper()
+	data := folder(t)
 	owner := credential(t, data)
 	cluster := filepath.Join(data, "cluster")
 	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", cluster, "-U", "leat",

