@@ -3,6 +3,7 @@ package spec
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -80,6 +81,81 @@ type Prompt struct {
 	Text string `json:"text" spec:"required"`
 	// Description says what it is for.
 	Description string `json:"description,omitempty"`
+}
+
+// EvaluateStep asks an assistant questions whose answers are known, and
+// measures what it finds, cites and says.
+type EvaluateStep struct {
+	// Assistant that is asked, as it is live.
+	Assistant string `json:"assistant" spec:"required,ref=Assistant"`
+	// Questions is a file of the project with a JSON object a line: question,
+	// and where they are known documents, answers, answerable, conversation.
+	Questions string `json:"questions" spec:"required"`
+	// As are the groups of who asks, for documents that not everybody reads.
+	As Names `json:"as,omitempty"`
+	// Judge is the name of an LLM that grades answers as well.
+	Judge string `json:"judge,omitempty" spec:"ref=LLM"`
+	// Gate lists conditions on the figures, such as citation_precision >= 0.9;
+	// all must hold.
+	Gate Names `json:"gate,omitempty"`
+	// Rollback makes the release live again that was before, when the gate does
+	// not hold.
+	Rollback bool `json:"rollback,omitempty"`
+}
+
+// AnswerMeasures are the figures of an evaluation, in the order in which they
+// are shown; those behind cost are a judge's, called as the evaluators of Azure
+// AI Foundry.
+func AnswerMeasures() []string {
+	return []string{"ndcg@10", "recall@10", "hit@3", "citation_precision", "citation_recall", "supported",
+		"answer_f1", "answer_held", "answer_cited", "abstention_precision", "abstention_recall", "abstention_f1",
+		"answered", "seconds_p50", "cost",
+		"groundedness", "relevance", "coherence", "fluency", "similarity", "retrieval"}
+}
+
+// answerGate is measure, comparison, number.
+var answerGate = regexp.MustCompile(`^\s*([a-z][a-z0-9_]*(?:@[0-9]+)?)\s*(>=|<=|>|<)\s*([0-9]*\.?[0-9]+)\s*$`)
+
+// AnswerGate is a condition on a figure of an evaluation.
+type AnswerGate struct {
+	Measure string
+	Compare string // >=, >, <= or <
+	Number  float64
+}
+
+// ParseAnswerGate reads a condition; false where it is none.
+func ParseAnswerGate(text string) (AnswerGate, bool) {
+	m := answerGate.FindStringSubmatch(text)
+	if m == nil || !slices.Contains(AnswerMeasures(), m[1]) {
+		return AnswerGate{}, false
+	}
+	number, err := strconv.ParseFloat(m[3], 64)
+	return AnswerGate{m[1], m[2], number}, err == nil
+}
+
+// Holds tells whether a figure meets the condition.
+func (g AnswerGate) Holds(figure float64) bool {
+	switch g.Compare {
+	case ">=":
+		return figure >= g.Number
+	case ">":
+		return figure > g.Number
+	case "<=":
+		return figure <= g.Number
+	}
+	return figure < g.Number
+}
+
+func (s *EvaluateStep) check(c *checker, at string) {
+	for i, gate := range s.Gate {
+		if _, ok := ParseAnswerGate(gate); !ok {
+			c.bad(element(below(at, "gate"), i), "%s is not a condition on a figure of answers", quote([]byte(gate))).
+				Hint("write one like citation_precision >= 0.9; there are %s", strings.Join(AnswerMeasures(), ", "))
+		}
+	}
+	if s.Rollback && len(s.Gate) == 0 {
+		c.bad(below(at, "rollback"), "%s waits for a gate that does not hold, and there is none", label(below(at, "rollback"))).Hint("add a gate")
+	}
 }
 
 // Kind returns KindAssistant.

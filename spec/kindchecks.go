@@ -47,6 +47,8 @@ func (p *Pipeline) check(c *checker) {
 		case step.Train != nil:
 			step.Train.check(c, below(at, "train"))
 			trained = step.Train
+		case step.Evaluate != nil:
+			step.Evaluate.check(c, below(at, "evaluate"))
 		case step.Gate != nil && trained != nil:
 			for k, gate := range step.Gate {
 				trained.measures(c, gate, element(below(at, "gate"), k))

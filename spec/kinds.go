@@ -202,6 +202,8 @@ type Step struct {
 	Deploy *DeployStep `json:"deploy,omitempty" spec:"oneof"`
 	// Batch runs a Batch resource.
 	Batch *BatchStep `json:"batch,omitempty" spec:"oneof"`
+	// Evaluate asks an assistant questions whose answers are known.
+	Evaluate *EvaluateStep `json:"evaluate,omitempty" spec:"oneof"`
 }
 
 // IngestStep ingests sources.

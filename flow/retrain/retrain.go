@@ -40,15 +40,23 @@ type Batches interface {
 	Score(ctx context.Context, b spec.Batch, id, by string) error
 }
 
+// Assessments asks an assistant the questions of a step and measures the
+// answers: figures by name, and the release that answered.
+type Assessments interface {
+	Assess(ctx context.Context, s spec.EvaluateStep, by string, asked func(done, all int)) (figures map[string]float64, release string, err error)
+}
+
 // Deps is what pipelines work with.
 type Deps struct {
 	Lake     *lake.Lake
 	Features *tables.Store
 	Ingests  Ingests
 	Batches  Batches
-	Registry *registry.Registry
-	Releases *deploy.Releases
-	Blobs    registry.Blobs
+	// Assessments may be nil: no assistant is evaluated.
+	Assessments Assessments
+	Registry    *registry.Registry
+	Releases    *deploy.Releases
+	Blobs       registry.Blobs
 	// Trainer returns the trainer of a step: the built-in one of its name, or
 	// its command.
 	Trainer func(step spec.TrainStep) (train.Options, error)
@@ -89,6 +97,7 @@ type Result struct {
 	Number   int                `json:"number,omitempty"` // of the release
 	Ingested map[string]int64   `json:"ingested,omitempty"`
 	Batches  []string           `json:"batches,omitempty"`
+	Answers  []Assessment       `json:"answers,omitempty"`
 }
 
 // Define adds the kind of run to an engine, before its Launch. Runs of one
@@ -148,6 +157,8 @@ func (p *pipeline) step(i int, s spec.Step, out *Result) error {
 		return p.deploy(i, s.Deploy, out)
 	case s.Batch != nil:
 		return p.batch(i, s.Batch, out)
+	case s.Evaluate != nil:
+		return p.evaluate(i, s.Evaluate, out)
 	}
 	return fault.New(fault.Invalid, "step %d of the pipeline says nothing to do", i+1)
 }

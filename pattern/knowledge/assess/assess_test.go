@@ -3,6 +3,7 @@ package assess
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/pattern/knowledge"
+	"github.com/leat-ai/leat/spec"
 )
 
 // script answers by question.
@@ -69,6 +71,15 @@ func TestFiguresOfAnswers(t *testing.T) {
 		if got, ok := r.Figures[name]; !ok || math.Abs(got-want) > 1e-9 {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
+	}
+}
+
+// What is measured can be asked for by a gate, and the other way round.
+func TestFiguresAreThoseOfGates(t *testing.T) {
+	mine := append([]string{NDCG, Recall, Hit, CitationPrecision, CitationRecall, Supported, AnswerF1, AnswerHeld, AnswerCited,
+		AbstentionP, AbstentionR, AbstentionF1, Answered, Seconds, Cost}, Evaluators()...)
+	if want := spec.AnswerMeasures(); !slices.Equal(mine, want) {
+		t.Errorf("%v\n%v", mine, want)
 	}
 }
 

@@ -36,8 +36,8 @@ type Report struct {
 	Release   string `json:"release"` // that answered; "" where several did
 	Questions int    `json:"questions"`
 	Failed    int    `json:"failed"` // that had no answer because of an error
-	// Figures by name, see Measures; those that no case has the gold for are
-	// not there.
+	// Figures by name, of spec.AnswerMeasures; those that no case has the gold
+	// for are not there.
 	Figures map[string]float64 `json:"figures"`
 	Cases   []Outcome          `json:"cases"`
 }
@@ -59,7 +59,7 @@ type Outcome struct {
 	answerable *bool
 }
 
-// Names of figures.
+// Names of figures, as gates write them.
 const (
 	NDCG              = "ndcg@10"              // of the sources of the passages
 	Recall            = "recall@10"            // the share of right sources among the first ten
@@ -77,13 +77,6 @@ const (
 	Seconds           = "seconds_p50"
 	Cost              = "cost" // USD, of all questions together
 )
-
-// Measures lists the figures in the order in which they are shown. Those of a
-// judge are called as its evaluators, behind them.
-func Measures() []string {
-	return []string{NDCG, Recall, Hit, CitationPrecision, CitationRecall, Supported, AnswerF1, AnswerHeld, AnswerCited,
-		AbstentionP, AbstentionR, AbstentionF1, Answered, Seconds, Cost}
-}
 
 // Run asks every case and measures the answers. A question that fails counts
 // as one whose answer is empty and is told; ctx ends the run with an error.
