@@ -73,10 +73,10 @@ func sniff(head []byte, name, mediaType string) (Format, error) {
 		return "", fault.New(fault.Unsupported, "%s is not read as a document", what).Hint("%s", hint)
 	}
 	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
-	if f := byName(name); f != "" && !binary(f) {
+	if f := byName(name); f != "" && !isBinary(f) {
 		return f, nil
 	}
-	if f := byMIME(mediaType); f != "" && f != Text && !binary(f) {
+	if f := byMIME(mediaType); f != "" && f != Text && !isBinary(f) {
 		return f, nil
 	}
 	switch {
@@ -87,7 +87,7 @@ func sniff(head []byte, name, mediaType string) (Format, error) {
 	case len(text) > 0 && (text[0] == '{' || text[0] == '['):
 		return JSON, nil
 	}
-	if f := byName(name); binary(f) {
+	if f := byName(name); isBinary(f) {
 		return "", fault.New(fault.Invalid, "the file is named as %s, but its bytes are not", strings.ToUpper(string(f))).
 			Hint("the upload may have been cut off, or an error page saved under this name")
 	}
@@ -97,7 +97,7 @@ func sniff(head []byte, name, mediaType string) (Format, error) {
 // looksTextual tells that a name is of a text that may well quote "%PDF-".
 func looksTextual(f Format) bool { return f != "" && f != PDF }
 
-func binary(f Format) bool { return f == PDF || f == DOCX || f == PPTX || f == XLSX }
+func isBinary(f Format) bool { return f == PDF || f == DOCX || f == PPTX || f == XLSX }
 
 // magics are beginnings of files that people put among documents and that are
 // not read.

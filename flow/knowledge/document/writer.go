@@ -41,6 +41,9 @@ func (w *writer) add(b Block, text string) error {
 	if len(w.text)+len(between)+len(text) > w.limits.Text {
 		return w.over("the text has more than %d bytes", w.limits.Text)
 	}
+	if w.widens(b, text) {
+		return nil
+	}
 	if len(w.blocks) >= w.limits.Blocks {
 		return w.over("the document has more than %d blocks", w.limits.Blocks)
 	}
@@ -50,6 +53,27 @@ func (w *writer) add(b Block, text string) error {
 	b.End = len(w.text)
 	w.blocks = append(w.blocks, b)
 	return nil
+}
+
+// Rows beyond manyBlocks are put together up to wideRow bytes: a sheet of a
+// million rows is as few blocks as chunks need.
+const (
+	manyBlocks = 50_000
+	wideRow    = 512
+)
+
+// widens adds a row to the row before, where there are very many.
+func (w *writer) widens(b Block, text string) bool {
+	if len(w.blocks) < manyBlocks || b.Kind != Row || b.Level != 0 {
+		return false
+	}
+	last := &w.blocks[len(w.blocks)-1]
+	if last.Kind != Row || last.Page != w.page || last.End-last.Start > wideRow {
+		return false
+	}
+	w.text = append(append(w.text, '\n'), text...)
+	last.End = len(w.text)
+	return true
 }
 
 func (w *writer) over(format string, args ...any) error {
