@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -119,24 +118,26 @@ const topDomains = ` com net org edu gov mil int info biz name pro mobi io co ai
 // leaks finds what a renderer could follow or load in a text, written apart
 // from what took it out.
 func (f *Filter) leaks(text string) (found []string) {
-	seen, _ := skeleton(visible(decoded(text)))
-	for _, m := range target.FindAllStringSubmatch(seen, -1) {
+	text = visible(decoded(text))
+	for _, m := range target.FindAllStringSubmatch(text, -1) {
 		if !f.allowed[m[1]] {
 			found = append(found, m[0])
 		}
 	}
-	for _, word := range strings.FieldsFunc(target.ReplaceAllString(seen, " "), unicode.IsSpace) {
+	rest := target.ReplaceAllString(text, " ")
+	seen, _ := skeleton(rest)
+	for word := range strings.FieldsSeq(seen) {
 		if suspicious.MatchString(word) && !f.allowed[strings.TrimRight(word, ".,;:!?)*_")] && !f.allowed[strings.Trim(word, ".,;:!?()*_[]")] {
 			found = append(found, word)
 		}
 	}
-	return append(found, markup.FindAllString(target.ReplaceAllString(seen, " "), -1)...)
+	return append(found, markup.FindAllString(rest, -1)...)
 }
 
 var (
 	target     = regexp.MustCompile(`\]\(([^()\s]*)\)`)
 	suspicious = regexp.MustCompile(`(?i)(?:https?|ftp|wss?|javascript|vbscript|file|mailto)(?::|%3a)|data:[a-z]+/|://|^www\.|(?:^|[^\w/:])//\w`)
-	markup     = regexp.MustCompile(`(?i)<[a-z/!?]|!\[|\]\(|\][ \t]*\n?\(\s*<|\]:`)
+	markup     = regexp.MustCompile(`(?i)<[a-z/!?]|!\[|\]\(|\]:`)
 )
 
 // Leaks lists what a renderer could follow in a text other than the allowed

@@ -32,8 +32,7 @@ import (
 type Filter struct {
 	allowed map[string]bool
 	known   []string // texts whose e-mail addresses may be repeated
-	last    rune     // that was let out
-	linked  bool     // the last thing let out was an allowed address
+	tail    string   // the last word that was let out
 }
 
 // New returns a filter that lets links to some addresses through: absolute
@@ -64,43 +63,52 @@ func (f *Filter) Know(text string) { f.known = append(f.known, text) }
 // Clean returns a piece as it may be let out after those before it.
 func (f *Filter) Clean(piece string) string {
 	text := restored(breakMarkup(f.links(visible(decoded(piece)))))
-	if f.joins(text) {
-		text = " " + text
-	}
 	if len(f.leaks(text)) > 0 {
 		text = Gone
 	}
-	if r, n := utf8.DecodeLastRuneInString(text); n > 0 {
-		f.last, f.linked = r, f.allowed[text[strings.LastIndexAny(text, " \n(")+1:]]
+	if f.joins(text) {
+		text = " " + text
 	}
+	f.tail = lastWord(f.tail + text)
 	return text
 }
 
 // Gone is what stands in place of what was taken out.
-const Gone = "[…]"
+const Gone = "…"
 
-// joins tells whether the beginning of a piece would make markup of the end of
-// the piece before.
-func (f *Filter) joins(text string) bool {
-	switch {
-	case text == "":
-		return false
-	case f.linked:
-		return text[0] > ' '
-	case f.last == ']':
-		return strings.IndexByte("([:\\", text[0]) >= 0
-	case f.last == '!':
-		return text[0] == '['
-	case f.last == '<', f.last == '&', f.last == '\\', f.last == '[':
-		return text[0] > ' '
-	case f.last == '.' || f.last == '/' || f.last == ':' || f.last == '@' || unicode.IsLetter(f.last) || unicode.IsDigit(f.last):
-		r, _ := utf8.DecodeRuneInString(text)
-		return strings.ContainsRune("/:.@?#", r) || f.last != ':' && !unicode.IsSpace(r) && !unicode.IsPunct(r) && unicode.In(f.last, unicode.Latin, unicode.Nd)
+// maxTail is how much of the last word is kept to see what joins it.
+const maxTail = 4 << 10
+
+func lastWord(text string) string {
+	text = text[strings.LastIndexAny(text, " \n\t")+1:]
+	if len(text) > maxTail {
+		text = strings.ToValidUTF8(text[len(text)-maxTail:], "")
 	}
-	return false
+	return text
 }
 
-// maxRounds bounds how often entities are read in entities.
+// joins tells whether the beginning of a piece would make an address or markup
+// of the end of the piece before.
+func (f *Filter) joins(text string) bool {
+	if f.tail == "" || text == "" || text[0] <= ' ' {
+		return false
+	}
+	first := text
+	if end := strings.IndexAny(text, " \n\t"); end >= 0 {
+		first = text[:end]
+	}
+	if f.allowed[f.tail] || f.allowed[strings.TrimLeft(f.tail, "(")] || len(f.leaks(f.tail+first)) > 0 || decoded(f.tail+first) != f.tail+first {
+		return true
+	}
+	for _, m := range spans(f.tail + first) {
+		if m[0] < len(f.tail) && len(f.tail) < m[1] {
+			return true
+		}
+	}
+	return strings.HasSuffix(f.tail, "\\")
+}
+
+// maxRounds bounds how often entities are read in entities, and links in links.
 const maxRounds = 8
 
 // decoded reads the entities of HTML, those within others too, so that what is
