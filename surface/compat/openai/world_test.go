@@ -242,6 +242,9 @@ func (w *world) Ask(_ context.Context, q knowledge.Question) (knowledge.Answer, 
 		if err := q.Emit(p); err != nil {
 			return knowledge.Answer{}, err
 		}
+		if q.Text == "slowly" {
+			time.Sleep(30 * time.Millisecond)
+		}
 	}
 	return a, nil
 }
