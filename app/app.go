@@ -38,6 +38,7 @@ import (
 	"github.com/leat-ai/leat/flow/retrain/trigger"
 	"github.com/leat-ai/leat/flow/track"
 	"github.com/leat-ai/leat/guard/identity"
+	"github.com/leat-ai/leat/llm/gateway"
 	"github.com/leat-ai/leat/model"
 	"github.com/leat-ai/leat/pattern/stream"
 	"github.com/leat-ai/leat/store/blob"
@@ -140,6 +141,7 @@ type App struct {
 	sql       *lakeSQL
 	buses     *backends.Buses
 	records   *record.Writer
+	gateway   *gateway.Gateway
 	runtimes  backends.Runtimes
 	formats   []model.Format
 	registry  *registry.Registry
@@ -198,6 +200,7 @@ func (a *App) parts() []part {
 		{"sql", a.openSQL},
 		{"bus", a.openBus},
 		{"records", a.openRecords},
+		{"gateway", a.openGateway},
 		{"online", a.openOnline},
 		{"models", a.openModels},
 		{"tracking", a.openTracking},

@@ -98,6 +98,7 @@ func (a *App) converge(ctx context.Context, by string, plan spec.Plan) error {
 		mistakes.Add(fault.Wrap(err, fault.KindOf(err), "endpoint %q", e.Name))
 	}
 	mistakes.Add(a.schedule(ctx, list))
+	a.convergeGateway(list)
 	a.monitors(list)
 	a.views.Refresh()
 	a.streams.Converge(list)
