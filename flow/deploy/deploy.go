@@ -118,9 +118,10 @@ type Change struct {
 
 // Reasons of a change.
 const (
-	WhyDeploy   = "deploy"   // a pipeline made it
-	WhyApply    = "apply"    // the project's files changed
-	WhyRollback = "rollback" // Rollback; no other change has this reason
-	WhyUnload   = "unload"   // somebody took the endpoint out of service
-	WhyLoad     = "load"     // and put it back
+	WhyDeploy    = "deploy"    // a pipeline made it
+	WhyApply     = "apply"     // the project's files changed
+	WhyKnowledge = "knowledge" // what an assistant answers from went on
+	WhyRollback  = "rollback"  // Rollback; no other change has this reason
+	WhyUnload    = "unload"    // somebody took the endpoint out of service
+	WhyLoad      = "load"      // and put it back
 )
