@@ -54,6 +54,7 @@ type part struct {
 type tail struct {
 	dim, links int
 	count      int
+	exact      int   // Options.Exact
 	entry      int32 // where a walk of the graph begins; -1 without a graph
 	top        int   // the level of entry
 	parts      [parts]part
@@ -67,6 +68,7 @@ func (t *tail) bytes() []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(t.count))
 	b = binary.LittleEndian.AppendUint32(b, uint32(t.entry))
 	b = binary.LittleEndian.AppendUint32(b, uint32(t.top))
+	b = binary.LittleEndian.AppendUint64(b, uint64(t.exact))
 	for _, p := range t.parts {
 		b = binary.LittleEndian.AppendUint64(b, uint64(p.offset))
 		b = binary.LittleEndian.AppendUint64(b, uint64(p.length))
@@ -99,9 +101,9 @@ func readTail(r io.ReaderAt, size int64) (*tail, error) {
 	if t.dim < 1 || t.dim > MaxDim || count > MaxVectors || t.links > maxLinks || t.top > maxLevel {
 		return nil, damaged("has impossible sizes")
 	}
-	t.count = int(count)
+	t.count, t.exact = int(count), int(min(binary.LittleEndian.Uint64(b[32:]), MaxVectors))
 	for i := range t.parts {
-		at := b[32+i*20:]
+		at := b[40+i*20:]
 		t.parts[i] = part{
 			offset: int64(binary.LittleEndian.Uint64(at)), length: int64(binary.LittleEndian.Uint64(at[8:])),
 			sum: binary.LittleEndian.Uint32(at[16:]),

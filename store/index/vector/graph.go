@@ -13,6 +13,7 @@ import (
 // of the level below reach, links.
 type graph struct {
 	links  int
+	exact  int // so many allowed vectors are scanned rather than looked for
 	entry  int32
 	top    int
 	levels []byte  // n

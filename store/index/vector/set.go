@@ -42,7 +42,7 @@ func Open(r io.ReaderAt, size int64) (*Set, error) {
 	}
 	if t.entry >= 0 {
 		s.graph = &graph{
-			links: t.links, entry: t.entry, top: t.top,
+			links: t.links, entry: t.entry, top: t.top, exact: t.exact,
 			levels: raw[partLevels], floor: int32s(raw[partFloor]), upper: int32s(raw[partUpper]),
 		}
 		if err := s.graph.check(); err != nil {
@@ -107,7 +107,7 @@ func (s *Set) Search(ctx context.Context, query []float32, k int, allowed Bits) 
 		return nil, err
 	}
 	if s.graph != nil {
-		if n := allowed.count(s.Len()); n > exactBelow {
+		if n := allowed.count(s.Len()); n > s.graph.exact {
 			found := s.walk(p, max(k+k/2, searchEffort), allowed)
 			if len(found) >= min(k, n) {
 				return s.settle(p, found, k)
@@ -121,12 +121,8 @@ func (s *Set) Search(ctx context.Context, query []float32, k int, allowed Bits) 
 	return s.settle(p, found, k)
 }
 
-// exactBelow is how many vectors are scanned rather than looked for in the
-// graph, and searchEffort how many a walk keeps in view.
-const (
-	exactBelow   = defaultExact
-	searchEffort = 160
-)
+// searchEffort is how many vectors a walk keeps in view.
+const searchEffort = 160
 
 // scan looks at the codes of all that is allowed and returns every vector that
 // could be among the k best, given the errors of the codes.

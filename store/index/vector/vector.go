@@ -38,7 +38,7 @@ import (
 // for the figure behind it.
 type Options struct {
 	Dim    int // numbers of a vector, 1 to MaxDim
-	Exact  int // up to so many vectors there is no graph: 50,000
+	Exact  int // so many vectors, of all or of those allowed, are scanned without a graph: 50,000
 	Links  int // neighbours of a vector in the graph, twice as many on its floor: 16
 	Effort int // candidates that are looked at for the neighbours: 128
 }

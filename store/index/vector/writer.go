@@ -73,7 +73,7 @@ func (b *Writer) Close(ctx context.Context) error {
 	if b.err != nil {
 		return b.err
 	}
-	t := tail{dim: b.o.Dim, links: b.o.Links, count: b.Len(), entry: -1}
+	t := tail{dim: b.o.Dim, links: b.o.Links, count: b.Len(), exact: b.o.Exact, entry: -1}
 	var g *graph
 	if b.Len() > b.o.Exact {
 		var err error
