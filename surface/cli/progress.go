@@ -26,6 +26,20 @@ func (c *commands) follow(ctx context.Context, cl *client.Client, id string) (wo
 	return status, status.Err()
 }
 
+// counted tells at a terminal how many of something are done; elsewhere it is
+// nil.
+func (c *commands) counted(unit string) func(done, all int) {
+	if !terminal(c.Err) {
+		return nil
+	}
+	return func(done, all int) {
+		fmt.Fprintf(c.Err, "\r  %s %d of %d", unit, done, all)
+		if done == all {
+			fmt.Fprint(c.Err, "\r\x1b[K") // the result says how many
+		}
+	}
+}
+
 // view shows a run's steps: at a terminal a bar that moves for each, elsewhere
 // a line when a step has ended.
 type view struct {
