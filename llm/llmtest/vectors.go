@@ -37,7 +37,7 @@ func RunEmbedder(t *testing.T, open Open[llm.Embedder]) {
 				t.Errorf("%q: %v", text, got.Vectors[i])
 			}
 		}
-		if got.Usage.Input != 8 || got.Usage.Output != 0 || got.Model != "test-model" {
+		if got.Usage.Input != 9 || got.Usage.Output != 0 || got.Model != "test-model" {
 			t.Errorf("%+v by %q", got.Usage, got.Model)
 		}
 	})
