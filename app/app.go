@@ -31,6 +31,7 @@ import (
 	"github.com/leat-ai/leat/flow/feature/online"
 	"github.com/leat-ai/leat/flow/feature/tables"
 	"github.com/leat-ai/leat/flow/ingest"
+	"github.com/leat-ai/leat/flow/knowledge"
 	"github.com/leat-ai/leat/flow/lake"
 	"github.com/leat-ai/leat/flow/monitor"
 	"github.com/leat-ai/leat/flow/registry"
@@ -142,6 +143,8 @@ type App struct {
 	buses     *backends.Buses
 	records   *record.Writer
 	gateway   *gateway.Gateway
+	known     *knowledge.Store
+	wanted    wanted
 	runtimes  backends.Runtimes
 	formats   []model.Format
 	registry  *registry.Registry
@@ -206,6 +209,7 @@ func (a *App) parts() []part {
 		{"tracking", a.openTracking},
 		{"decisions", a.openDecisions},
 		{"ingest", a.openIngest},
+		{"knowledge", a.openKnowledge},
 		{"runs", a.openRuns},
 		{"streams", a.openStreams},
 		{"inbox", a.openInbox},

@@ -102,6 +102,7 @@ func (a *App) converge(ctx context.Context, by string, plan spec.Plan) error {
 	a.monitors(list)
 	a.views.Refresh()
 	a.streams.Converge(list)
+	a.convergeKnowledge(list, plan)
 	return mistakes.Err()
 }
 

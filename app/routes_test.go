@@ -79,6 +79,19 @@ var access = mlflowAccess(map[string]string{
 	"POST /v1/plan":     "read",
 	"POST /v1/apply":    "apply",
 
+	"GET /v1/knowledge":                                "read",
+	"GET /v1/knowledge/{name}":                         "read",
+	"POST /v1/knowledge/{name}/sync":                   "run",
+	"GET /v1/knowledge/{name}/history":                 "read",
+	"POST /v1/knowledge/{name}/rollback":               "knowledge",
+	"POST /v1/knowledge/{name}/search":                 "search",
+	"GET /v1/knowledge/{name}/citations":               "search",
+	"GET /v1/knowledge/{name}/documents":               "search",
+	"GET /v1/knowledge/{name}/errors":                  "knowledge",
+	"GET /v1/knowledge/{name}/documents/{id}/versions": "search",
+	"DELETE /v1/knowledge/{name}/documents/{id}":       "knowledge",
+	"PUT /v1/knowledge/{name}/documents/{id}":          "knowledge",
+
 	"POST /v1/run/{kind}/{name}": "run",
 	"GET /v1/runs":               "read",
 	"GET /v1/runs/{id}":          "read",
@@ -182,6 +195,7 @@ func TestRoutes(t *testing.T) {
 	for name, grants := range map[string][]string{
 		"stranger":  {"score:line", "read:line", "run:line", "apply:line", "admin:line"},
 		"read-only": {"read:*"}, "scorer": {"score:*"}, "runner": {"run:*"}, "applier": {"apply:*"}, "admin": {"admin:*"},
+		"searcher": {"search:*"}, "librarian": {"knowledge:*"},
 	} {
 		token, _, err := l.keys.Create(t.Context(), identity.NewKey{Name: name, Grants: grants, By: "test"})
 		if err != nil {
@@ -207,7 +221,7 @@ func expected(grant, key string) bool {
 	case "stranger":
 		return grant == open || grant == anyKey
 	}
-	verb := map[string]string{"read-only": "read", "scorer": "score", "runner": "run", "applier": "apply", "admin": "admin"}[key]
+	verb := map[string]string{"read-only": "read", "scorer": "score", "runner": "run", "applier": "apply", "admin": "admin", "searcher": "search", "librarian": "knowledge"}[key]
 	return grant == open || grant == anyKey || slices.Contains(strings.Split(grant, " or "), verb)
 }
 

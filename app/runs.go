@@ -28,6 +28,7 @@ func (a *App) openRuns(ctx context.Context) (func(context.Context) error, error)
 	a.runs = e
 	a.defineIngest()
 	online.Define(e, a.onlineDeps)
+	a.known.Define(e)
 	batch.Define(e, batch.Deps{
 		Releases: batch.Router(a.router, a.releases), Lake: a.lake, Ingest: a.ingester, Recorder: runRecorder{a},
 		Features: a.features, Watch: batchWatch{a}, Clock: a.clock, Root: a.ingester.Root, Scratch: filepath.Join(a.scratch(), "batch"),
@@ -73,6 +74,8 @@ func (a *App) start(ctx context.Context, kind spec.Kind, name string, opts ...wo
 		if b, ok := spec.Find[*spec.Batch](list, name); ok {
 			return batch.Start(ctx, a.runs, *b, opts...)
 		}
+	case spec.KindKnowledge:
+		return a.known.Start(ctx, a.runs, name, opts...)
 	case spec.KindPipeline:
 		return retrain.Start(ctx, a.runs, name, list, opts...)
 	default:
@@ -125,6 +128,13 @@ func (a *App) schedule(ctx context.Context, list []spec.Resource) error {
 	}
 	for _, b := range spec.All[*spec.Batch](list) {
 		set(spec.KindBatch, b.Name, b.Schedule)
+	}
+	for _, k := range spec.All[*spec.Knowledge](list) {
+		at := ""
+		if k.Every > 0 {
+			at = "@every " + k.Every.Std().String()
+		}
+		set(spec.KindKnowledge, k.Name, at)
 	}
 	for key := range a.scheduled {
 		if !wanted[key] {

@@ -112,11 +112,12 @@ type Chunking struct {
 
 // BM25 has the settings of a lexical ranking.
 type BM25 struct {
-	// K1 says how soon more of the same word counts no more; 0.9 when absent.
+	// K1 says how soon more of the same word counts no more; 1.2 when absent.
 	K1 *float64 `json:"k1,omitempty" spec:"min=0,max=10"`
-	// B says how much long passages are held back; 0.4 when absent.
+	// B says how much long passages are held back; 0.75 when
+	// absent.
 	B *float64 `json:"b,omitempty" spec:"min=0,max=1"`
-	// Title is the weight of words of the title beside one of the text; 2 when
+	// Title is the weight of words of the title beside one of the text; 3 when
 	// absent.
 	Title *float64 `json:"title,omitempty" spec:"min=0,max=100"`
 	// Heading is the weight of words of the headings above a passage; 1 when

@@ -135,14 +135,17 @@ func indexFields(k spec.Knowledge, p *prepared) []index.Field {
 
 // indexSettings are what the index of a knowledge is built with.
 func indexSettings(k spec.Knowledge) index.Settings {
-	or := func(v *float64, otherwise float64) float64 {
-		if v == nil {
-			return otherwise
+	set := func(into *float64, v *float64) {
+		if v != nil {
+			*into = *v
 		}
-		return *v
 	}
-	return index.Settings{Language: k.Language, K1: or(k.BM25.K1, 0.9), B: or(k.BM25.B, 0.4),
-		Weights: index.Weights{Title: or(k.BM25.Title, 2), Heading: or(k.BM25.Heading, 1), Context: 1, Text: 1}}
+	out := index.Settings{Language: k.Language}.Default()
+	set(&out.K1, k.BM25.K1)
+	set(&out.B, k.BM25.B)
+	set(&out.Weights.Title, k.BM25.Title)
+	set(&out.Weights.Heading, k.BM25.Heading)
+	return out
 }
 
 // headingOf is the path of headings above a passage, without the title of the

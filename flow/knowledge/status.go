@@ -339,4 +339,3 @@ func (s *Store) goal(ctx context.Context, tx catalog.Tx, knowledge, to string, c
 	}
 	return s.named(ctx, tx, knowledge, to)
 }
-

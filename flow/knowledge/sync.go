@@ -43,6 +43,14 @@ type Problem struct {
 	Hint     string `json:"hint,omitempty"`
 }
 
+// SourceIfAlone names the source where the problem is one of all of it.
+func (p Problem) SourceIfAlone() string {
+	if p.Document != "" {
+		return ""
+	}
+	return p.Source
+}
+
 // maxProblems bounds how many a report shows.
 const maxProblems = 50
 

@@ -87,6 +87,8 @@ type Services struct {
 	Events    Events
 	// Assistants may be nil: nothing is asked questions.
 	Assistants Assistants
+	Knowledge  Knowledge
+	LLMs       LLMs
 	Keys       *identity.Keys
 	Checks     func(ctx context.Context) []Check
 }
@@ -141,6 +143,8 @@ func New(s *server.Server, services Services) *API {
 	a.streams()
 	a.events()
 	a.assistants(s)
+	a.knowledge(s)
+	a.llms()
 	a.keys()
 	a.health(s)
 	return a
@@ -177,12 +181,14 @@ func (m authenticatedMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // The verbs of grants.
 const (
-	verbRead  = "read"  // see resources, versions, runs, data
-	verbScore = "score" // ask an endpoint for decisions
-	verbAsk   = "ask"   // ask an assistant questions
-	verbRun   = "run"   // start and cancel runs
-	verbApply = "apply" // change resources, aliases and releases
-	verbAdmin = "admin" // keys
+	verbRead      = "read"      // see resources, versions, runs, data
+	verbScore     = "score"     // ask an endpoint for decisions
+	verbAsk       = "ask"       // ask an assistant questions
+	verbSearch    = "search"    // find passages of a knowledge
+	verbKnowledge = "knowledge" // send and remove its documents, go back
+	verbRun       = "run"       // start and cancel runs
+	verbApply     = "apply"     // change resources, aliases and releases
+	verbAdmin     = "admin"     // keys
 )
 
 // allowed returns the principal of a request if it may, or a Forbidden fault.
