@@ -111,6 +111,11 @@ var access = mlflowAccess(map[string]string{
 	"POST /v1/streams/{name}/dead/replay":  "run",
 	"POST /v1/streams/{name}/dead/drop":    "run",
 
+	"GET /v1/llm":            "read",
+	"GET /v1/llm/calls":      "read",
+	"GET /v1/llm/calls/{id}": "read", // and its caller
+	"GET /v1/llm/spend":      "read",
+
 	"GET /v1/models":                              "read",
 	"GET /v1/models/{name}":                       "read",
 	"POST /v1/endpoints/{name}/deploy":            "apply",

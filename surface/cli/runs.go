@@ -18,7 +18,7 @@ func (c *commands) addRuns(root *cobra.Command) {
 		c.startCommand("ingest SOURCE", spec.KindSource, "Ingest a source into the lake", "  leat ingest transactions"),
 		c.startCommand("run PIPELINE", spec.KindPipeline, "Run a pipeline: ingest, train, gate, register, deploy", "  leat run fraud"),
 		c.startCommand("batch BATCH", spec.KindBatch, "Score a table or files", "  leat batch nightly\n  leat batch nightly --json"),
-		c.streamCommand(), c.knowledgeCommand(), c.askCommand(), c.featureCommand(), c.runsCommand(), c.deployCommand(), c.rollbackCommand(), c.demoCommand(),
+		c.streamCommand(), c.knowledgeCommand(), c.askCommand(), c.llmCommand(), c.featureCommand(), c.runsCommand(), c.deployCommand(), c.rollbackCommand(), c.demoCommand(),
 	)
 }
 
