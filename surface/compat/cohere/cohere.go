@@ -139,8 +139,8 @@ func rerank(w http.ResponseWriter, r *http.Request, ranks Reranker, version stri
 	}
 	who, _ := identity.From(r.Context())
 	name := strings.TrimPrefix(q.Model, "llm/")
-	if !who.May("score", name) { // before they learn whether it is there
-		return fault.New(fault.Forbidden, "%s may not score %s", who.Name, name).Hint("a key needs the grant \"score:%s\"", name)
+	if !who.May("chat", name) { // before they learn whether it is there
+		return fault.New(fault.Forbidden, "%s may not chat with %s", who.Name, name).Hint("a key needs the grant \"chat:%s\"", name)
 	}
 	ask := llm.RerankRequest{Model: name, Query: q.Query, Documents: q.texts}
 	if q.Top != nil {

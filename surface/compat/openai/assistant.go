@@ -3,7 +3,6 @@ package openai
 import (
 	"context"
 	"encoding/json"
-	"math"
 	"net/url"
 	"strconv"
 	"unicode/utf8"
@@ -93,7 +92,7 @@ func askedName(q *chatRequest, m Model) string {
 
 // answerHeaders tells of an assistant's answer what LiteLLM tells of a call.
 func (x *exchange) answerHeaders(a *knowledge.Answer) {
-	tell(x.w.Header(), gateway.Call{ID: a.ID, LLM: a.Variant, Model: a.Model, Cost: money(a.Cost), Duration: 1})
+	tell(x.w.Header(), gateway.Call{ID: a.ID, LLM: a.Variant, Model: a.Model, Cost: gateway.DollarsOf(a.Cost), Duration: 1})
 }
 
 // idempotencyKey is the header with which a caller may safely ask again.
@@ -158,10 +157,8 @@ func replay(emit func(knowledge.Part) error, a *knowledge.Answer) error {
 	return emit(knowledge.Part{Text: a.Text[at:]})
 }
 
-func money(usd float64) gateway.Money { return gateway.Money(math.Round(usd * 1e9)) }
-
 func spentOn(a *knowledge.Answer) *spent {
-	return &spent{Usage: llm.Usage{Input: a.Input, Output: a.Output}, cost: money(a.Cost), priced: true}
+	return &spent{Usage: llm.Usage{Input: a.Input, Output: a.Output}, cost: gateway.DollarsOf(a.Cost), priced: true}
 }
 
 // annotation is a citation at a place of an answer, counted in characters:
@@ -443,7 +440,7 @@ func (e *emitter) finish(a *knowledge.Answer) {
 	if e.usage {
 		e.last(e.f, spentOn(a))
 	}
-	e.x.w.Header().Set(costTrailer, string(appendMoney(nil, money(a.Cost))))
+	e.x.w.Header().Set(costTrailer, gateway.DollarsOf(a.Cost).String())
 	_ = e.f.done() // a client that is gone has nobody to tell
 }
 
@@ -458,7 +455,7 @@ func addressOf(c *knowledge.Citation) string {
 
 // proofOf is the path of a citation's proof in the native API.
 func proofOf(c *knowledge.Citation) string {
-	return "/v1/knowledge/" + url.PathEscape(c.Knowledge) + "/sources/" + url.PathEscape(c.Source) + "?" + url.Values{
-		"version": {c.Version}, "start": {strconv.Itoa(c.Start)}, "end": {strconv.Itoa(c.End)},
+	return "/v1/knowledge/" + url.PathEscape(c.Knowledge) + "/citations?" + url.Values{
+		"source": {c.Source}, "version": {c.Version}, "start": {strconv.Itoa(c.Start)}, "end": {strconv.Itoa(c.End)},
 	}.Encode()
 }

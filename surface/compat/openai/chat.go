@@ -148,7 +148,7 @@ func (x *exchange) streamChat(ctx context.Context, asked, name string, q *chatRe
 		c.last(f, spentBy(call, counted))
 	}
 	if call.ID != "" {
-		x.w.Header().Set(costTrailer, string(appendMoney(nil, call.Cost)))
+		x.w.Header().Set(costTrailer, call.Cost.String())
 	}
 	_ = f.done() // a client that is gone has nobody to tell
 	return nil

@@ -85,7 +85,7 @@ func (s *spent) appendCost(dst []byte) []byte {
 		dst = append(dst, `,"estimated":true`...)
 	}
 	if s.priced {
-		dst = appendMoney(append(dst, `,"cost":`...), s.cost)
+		dst = append(append(dst, `,"cost":`...), s.cost.String()...)
 	}
 	return dst
 }

@@ -95,8 +95,14 @@ func problemOf(err error) problem {
 	if refused && refusal.Code != "" && kind != fault.Unavailable {
 		p.code = refusal.Code
 	}
+	if p.code == noBudget { // there is none for longer than clients wait
+		p.kind, p.again = noBudget, false
+	}
 	return p
 }
+
+// noBudget is the code of a budget that is spent.
+const noBudget = "insufficient_quota"
 
 // waitOf is how long to wait before the same call may succeed; 0: it cannot,
 // or nobody knows.

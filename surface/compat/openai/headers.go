@@ -41,7 +41,7 @@ func tell(h http.Header, c gateway.Call) {
 	}
 	set("X-Litellm-Attempted-Fallbacks", fallbacks)
 	if c.Duration > 0 { // it has ended
-		set("X-Litellm-Response-Cost", string(appendMoney(nil, c.Cost)))
+		set("X-Litellm-Response-Cost", c.Cost.String())
 		set("X-Litellm-Response-Duration-Ms", strconv.FormatFloat(float64(c.Duration.Microseconds())/1000, 'f', 3, 64))
 	}
 	quota := func(of string, q gateway.Quota) {
@@ -54,22 +54,4 @@ func tell(h http.Header, c gateway.Call) {
 	}
 	quota("Requests", c.Limits.Requests)
 	quota("Tokens", c.Limits.Tokens)
-}
-
-// appendMoney writes an amount in dollars, exactly.
-func appendMoney(dst []byte, m gateway.Money) []byte {
-	const dollar = 1_000_000_000
-	if m < 0 {
-		dst, m = append(dst, '-'), -m
-	}
-	dst = strconv.AppendInt(dst, int64(m/dollar), 10)
-	rest := m % dollar
-	if rest == 0 {
-		return dst
-	}
-	digits := strconv.AppendInt(nil, int64(dollar+rest), 10)[1:] // nine, with zeros before
-	for digits[len(digits)-1] == '0' {
-		digits = digits[:len(digits)-1]
-	}
-	return append(append(dst, '.'), digits...)
 }

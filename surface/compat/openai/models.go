@@ -1,7 +1,9 @@
 package openai
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -30,7 +32,7 @@ func List(ctx context.Context, names Names, p identity.Principal) []Entry {
 	entries := []Entry{}
 	taken := map[string]bool{}
 	for _, m := range names.All(ctx) {
-		if !p.May(verbAsk, m.Name) && !p.May(verbRead, m.Name) {
+		if !p.May(m.Kind.verb(), m.Name) && !p.May(verbRead, m.Name) {
 			continue
 		}
 		e := entry(m, m.Name)
@@ -46,15 +48,28 @@ func List(ctx context.Context, names Names, p identity.Principal) []Entry {
 // Show is List for one model, by any of its names. It answers with a Forbidden
 // or NotFound fault.
 func Show(ctx context.Context, names Names, p identity.Principal, id string) (Entry, error) {
-	if bare := bareName(id); !p.May(verbAsk, bare) && !p.May(verbRead, bare) {
+	m, err := find(ctx, names, id)
+	bare := bareName(id)
+	verbs := []string{verbRead, verbAsk, verbChat}
+	if err == nil {
+		verbs = []string{verbRead, m.Kind.verb()}
+	}
+	if !slices.ContainsFunc(verbs, func(verb string) bool { return p.May(verb, bare) }) {
 		return Entry{}, fault.New(fault.Forbidden, "%s may not see %s", p.Name, bare)
 	}
-	m, err := find(ctx, names, id)
 	return entry(m, id), err
 }
 
 func entry(m Model, id string) Entry {
 	return Entry{ID: id, Object: "model", Created: max(m.Since.Unix(), 0), OwnedBy: "leat", Description: m.Description}
+}
+
+// verb is the grant that asking takes.
+func (k Kind) verb() string {
+	if k == Assistant {
+		return verbAsk
+	}
+	return verbChat
 }
 
 // unknownModel is a NotFound fault about a name that nothing has.
@@ -97,10 +112,14 @@ func (x *exchange) model(name string) (Model, error) {
 	if name == "" {
 		return Model{}, bad("model", "the request names no model")
 	}
-	if err := x.permit(verbAsk, bareName(name)); err != nil { // before they learn whether it is there
-		return Model{}, err
+	m, err := find(x.r.Context(), x.Names, name)
+	if err == nil {
+		return m, x.permit(m.Kind.verb(), m.Name)
 	}
-	return find(x.r.Context(), x.Names, name)
+	if x.who.May(verbChat, bareName(name)) {
+		return m, err
+	}
+	return m, cmp.Or(x.permit(verbAsk, bareName(name)), err) // who may not, does not learn that it is not there
 }
 
 func (x *exchange) listModels() error {

@@ -255,6 +255,8 @@ func (x *exchange) permit(verb, name string) error {
 
 // The verbs of grants that are asked for here.
 const (
-	verbAsk  = "score" // an assistant or a language model
-	verbRead = "read"  // a knowledge
+	verbAsk    = "ask"    // an assistant
+	verbChat   = "chat"   // with a language model
+	verbSearch = "search" // a knowledge
+	verbRead   = "read"   // that there is something
 )

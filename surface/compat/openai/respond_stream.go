@@ -204,7 +204,7 @@ func (x *exchange) streamResponse(ctx context.Context, name string, r *response)
 		return nil
 	}
 	if call.ID != "" {
-		x.w.Header().Set(costTrailer, string(appendMoney(nil, call.Cost)))
+		x.w.Header().Set(costTrailer, call.Cost.String())
 	}
 	e.complete()
 	return nil
@@ -273,7 +273,7 @@ func (x *exchange) streamAssistantResponse(ctx context.Context, m Model, r *resp
 	}
 	begin()
 	r.spent, r.own = spentOn(&a), appendOwn(nil, &a, all)
-	x.w.Header().Set(costTrailer, string(appendMoney(nil, money(a.Cost))))
+	x.w.Header().Set(costTrailer, gateway.DollarsOf(a.Cost).String())
 	e.complete()
 	return nil
 }

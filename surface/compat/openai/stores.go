@@ -22,7 +22,7 @@ func (x *exchange) listStores() error {
 	if err != nil {
 		return err
 	}
-	seen := slices.DeleteFunc(all, func(s Store) bool { return !x.who.May(verbRead, s.Name) })
+	seen := slices.DeleteFunc(all, func(s Store) bool { return !x.seesStore(s.Name) })
 	x.out = append(x.out, `{"object":"list","data":[`...)
 	for i, s := range seen {
 		if i > 0 {
@@ -41,10 +41,14 @@ func (x *exchange) listStores() error {
 	return nil
 }
 
+func (x *exchange) seesStore(name string) bool {
+	return x.who.May(verbSearch, name) || x.who.May(verbRead, name)
+}
+
 func (x *exchange) showStore() error {
 	name := x.r.PathValue("id")
-	if err := x.permit(verbRead, name); err != nil {
-		return err
+	if !x.seesStore(name) {
+		return x.permit(verbSearch, name)
 	}
 	all, err := x.Stores.Stores(x.r.Context())
 	if err != nil {
@@ -115,7 +119,7 @@ func readSearch(body []byte) (q searchRequest, filter index.Filter, err error) {
 
 func (x *exchange) searchStore() error {
 	name := x.r.PathValue("id")
-	if err := x.permit(verbRead, name); err != nil { // before a body is read for them
+	if err := x.permit(verbSearch, name); err != nil { // before a body is read for them
 		return err
 	}
 	body, err := x.read()

@@ -38,6 +38,7 @@ type world struct {
 	searches []store.Search
 	fails    map[string]int // by model: how many calls still fail
 	closed   int            // streams
+	gone     bool           // a part of an answer found nobody
 }
 
 // start serves a world; its address is the answer's URL.
@@ -73,7 +74,7 @@ func (keys) Authenticate(_ context.Context, token string) (identity.Principal, e
 	case "leat_all":
 		return identity.Principal{Name: "ann", Grants: []string{"*:*"}}, nil
 	case "leat_other":
-		return identity.Principal{Name: "bob", Grants: []string{"score:other", "read:other"}}, nil
+		return identity.Principal{Name: "bob", Grants: []string{"ask:other", "chat:other", "search:other"}}, nil
 	}
 	return identity.Principal{}, fault.New(fault.Unauthenticated, "the API key is not valid")
 }
@@ -240,14 +241,20 @@ func (w *world) Ask(_ context.Context, q knowledge.Question) (knowledge.Answer, 
 			return knowledge.Answer{}, errTorn
 		}
 		if err := q.Emit(p); err != nil {
+			w.mu.Lock()
+			w.gone = true
+			w.mu.Unlock()
 			return knowledge.Answer{}, err
 		}
 		if q.Text == "slowly" {
-			time.Sleep(30 * time.Millisecond)
+			pause()
 		}
 	}
 	return a, nil
 }
+
+// pause is long enough for what was sent to arrive.
+func pause() { time.Sleep(30 * time.Millisecond) }
 
 // Search finds passages of the store called docs.
 func (w *world) Search(_ context.Context, s store.Search) (store.Found, error) {
