@@ -119,6 +119,7 @@ type Passage struct {
 	End       int     `json:"end"`
 	Title     string  `json:"title,omitempty"`
 	Heading   string  `json:"heading,omitempty"`
+	Context   string  `json:"context,omitempty"` // what the text stands under, such as a table's header
 	Page      int     `json:"page,omitempty"`
 	URL       string  `json:"url,omitempty"`
 	Score     float64 `json:"score"`

@@ -164,30 +164,34 @@ const nearly = 0.1
 // maxWindow is how many sentences together may support one.
 const maxWindow = 3
 
-// Best returns the stretch of the passages that a text is nearest to, whether
-// or not it supports it; false where none has any of its words.
-func (c *Checker) Best(text string) (Span, bool) {
-	claim := c.factsOf(Plain(text))
-	best, found := 0, Span{}
-	for i := range c.shown {
-		for _, u := range c.shown[i].units {
-			n := 0
-			for term := range claim.content {
-				if u.facts.terms[term] {
-					n++
-				}
-			}
-			if n > best {
-				best, found = n, Span{i, u.Start, u.End}
-			}
-		}
-	}
-	return found, best > 0
-}
-
 // Plain is a text without marks of citations and without Markdown's marks of
 // emphasis, as it is compared.
 func Plain(text string) string {
 	text, _ = marks(text, 0)
 	return strings.NewReplacer("**", "", "__", "", "`", "", "*", "").Replace(text)
+}
+
+// Cited are the passages that a text cites, from 0.
+func Cited(text string) []int {
+	_, cited := marks(text, maxMark)
+	return cited
+}
+
+// Nearest returns the stretch of one passage that a text is nearest to; false
+// where it has none of its words.
+func (c *Checker) Nearest(text string, passage int) (Span, bool) {
+	claim := c.factsOf(Plain(text))
+	best, found := 0, Span{}
+	for _, u := range c.shown[passage].units {
+		n := 0
+		for term := range claim.content {
+			if u.facts.terms[term] {
+				n++
+			}
+		}
+		if n > best {
+			best, found = n, Span{passage, u.Start, u.End}
+		}
+	}
+	return found, best > 0
 }

@@ -19,5 +19,9 @@ func Measure(question string, passages []Passage, language string) (sentences []
 			Features: slices.Clone(c.features[:]),
 		})
 	}
-	return sentences, nil
+	if len(ranked) == 0 {
+		return nil, nil
+	}
+	e := m.evidence(ranked)
+	return sentences, e[:]
 }

@@ -1,15 +1,63 @@
 package extract
 
-// sentenceWeights make the score of a sentence.
+import "math"
+
+// sentenceWeights make the score of a sentence: log odds against the other
+// sentences of the same passages.
 var sentenceWeights = features{
-	covered: 4, coveredNear: 1, coveredText: 2, sideBySide: 1, named: 0.5, rarest: 0.5, hasKind: 0.5, lacksKind: -0.5,
-	nearKind: 1, density: 1, retrieved: 1, isHeading: -2, isQuestion: -2, tooShort: -1,
+	covered: 3.1, coveredNear: 3.1, coveredText: 1.9, sideBySide: 0.7, named: 0.3, hasKind: 0.9, lacksKind: -0.9,
+	nearKind: 0.7, density: 1.9, retrieved: 5, isHeading: -3, isQuestion: -3, tooShort: -0.9, lengthy: 0.4, headNear: 0.95, first: 0.3, leans: 0.2,
 }
 
-// confidence tells how likely the best candidate answers.
+// Enough is the confidence below which an assistant abstains that names no
+// threshold of its own.
+const Enough = 0.3
+
+// Confidence is that of Answer alone.
+func Confidence(question string, passages []Passage, language string) float64 {
+	m := measure(question, passages, language)
+	return m.confidence(m.ranked())
+}
+
+// confidence tells how likely the passages hold the answer.
 func (m *measured) confidence(ranked []*candidate) float64 {
 	if len(ranked) == 0 {
 		return 0
 	}
-	return min(1, ranked[0].features[coveredNear])
+	x := evidenceBias
+	for i, f := range m.evidence(ranked) {
+		x += evidenceWeights[i] * f
+	}
+	return 1 / (1 + math.Exp(-x))
+}
+
+// What the confidence is made of.
+const (
+	bestCovered = iota // share of the question's weight in the best sentence
+	bestNear           // the same, with what stands around it
+	bestPassage        // the same, in the best passage
+	anywhere           // share of the question's weight that stands anywhere
+	bestNames          // share of the question's names near the best sentence
+	kindFound          // the best sentence has what is asked for
+	margin             // how far the best sentence is ahead of the next passage's
+	bestPairs          // pairs of the question that stand side by side in it
+	evidenceCount
+)
+
+var evidenceWeights = [evidenceCount]float64{bestCovered: 2, bestNear: 2, bestPassage: 2, anywhere: 2}
+
+const evidenceBias = -4.0
+
+func (m *measured) evidence(ranked []*candidate) (f [evidenceCount]float64) {
+	best := ranked[0]
+	f[bestCovered], f[bestNear], f[bestPassage] = best.features[covered], best.features[coveredNear], m.best
+	f[anywhere], f[bestNames], f[kindFound], f[bestPairs] = m.known, best.features[named], 1-best.features[lacksKind], best.features[sideBySide]
+	f[margin] = 1
+	for _, c := range ranked[1:] {
+		if c.passage != best.passage {
+			f[margin] = math.Min(1, (best.score-c.score)/5)
+			break
+		}
+	}
+	return f
 }
