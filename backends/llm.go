@@ -64,7 +64,9 @@ func (s LLMs) Open(ctx context.Context, d gateway.Deployment) (gateway.Provider,
 	access := llm.Access{Client: s.client(), Stall: llmSilence, Key: s.key(a, d.Secret)}
 	if access.Key == nil && a.Provider == openai.AzureScheme && ofAzure(a.Host) {
 		tokens := azure.New(azure.Config{})
-		access.Token = func(ctx context.Context, scope string) (string, error) { return tokens.Token(ctx, azure.Identity{}, scope) }
+		access.Token = func(ctx context.Context, scope string) (string, error) {
+			return tokens.Token(ctx, azure.Identity{}, scope)
+		}
 	}
 	switch a.Provider {
 	case openai.Scheme, openai.AzureScheme:

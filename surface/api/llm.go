@@ -220,4 +220,3 @@ func spentOf(s gateway.Spent) LLMSpent {
 	}
 	return out
 }
-
