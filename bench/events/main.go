@@ -44,6 +44,7 @@ type size struct {
 	seconds, share             float64
 	keep, alone, online        bool
 	asked                      int // events of one round of the peers
+	kills                      int
 }
 
 func main() {
@@ -56,6 +57,7 @@ func main() {
 	flag.BoolVar(&s.online, "online", false, "write the windows to the online store as well, for real time")
 	flag.BoolVar(&s.alone, "alone", false, "without the peers")
 	flag.IntVar(&s.asked, "peer-events", result.Scaled(8_000, 1_000), "events of one round of the peers")
+	flag.IntVar(&s.kills, "kills", 5, "kill -9 of the server in the middle of a backlog")
 	flag.BoolVar(&s.keep, "keep", false, "leave the project behind")
 	flag.Parse()
 	if err := run(context.Background(), s); err != nil {
@@ -90,25 +92,30 @@ func run(ctx context.Context, s size) error {
 	if err != nil {
 		return err
 	}
-	defer server.Stop()
-	t := &trial{size: s, pid: server.PID()}
-	if t.api, err = client.New(server.URL, client.Options{}); err != nil {
+	defer func() { server.Stop() }()
+	t := &trial{size: s}
+	if err := t.connect(ctx, server, address); err != nil {
 		return err
 	}
-	if t.bus, err = nats.Open(ctx, nats.Config{Servers: []string{"nats://" + address}}); err != nil {
-		return err
-	}
-	defer t.bus.Close()
-	if err := t.open(ctx); err != nil {
-		return err
-	}
+	defer func() { t.bus.Close() }()
 	if !s.alone {
 		if t.peers, err = startPeers(ctx, dir); err != nil {
 			return err
 		}
 		defer t.peers.stop()
 	}
-	return t.measure(ctx)
+	figures, setup, err := t.measure(ctx)
+	if err != nil {
+		return err
+	}
+	if s.kills > 0 {
+		var f result.Figure
+		if server, f, err = t.recovery(ctx, server, dir, address); err != nil {
+			return err
+		}
+		figures = append(figures, f)
+	}
+	return result.Keep(result.Entry{Bench: "events", Setup: setup, Figures: figures})
 }
 
 func freeAddress() (string, error) {
@@ -254,21 +261,21 @@ func (t *trial) event(at time.Time) bus.Event {
 	return bus.Event{ID: "m" + x.ID, Key: []byte(x.Customer), Time: at, Body: body}
 }
 
-func (t *trial) measure(ctx context.Context) error {
+func (t *trial) measure(ctx context.Context) (figures []result.Figure, setup string, err error) {
 	if err := t.round(ctx, min(t.backlog, 20_000)); err != nil { // to warm up
-		return err
+		return nil, "", err
 	}
 	t.rates, t.cpu, t.memory = nil, nil, nil
 	for i := range t.rounds {
 		if err := t.round(ctx, t.backlog); err != nil {
-			return err
+			return nil, "", err
 		}
 		if t.peers == nil {
 			continue
 		}
 		rate, err := t.peers.round(ctx, i, t.asked)
 		if err != nil {
-			return err
+			return nil, "", err
 		}
 		fmt.Printf("%d events through the peers: %.0f/s\n", t.asked, rate)
 		t.theirs = append(t.theirs, rate)
@@ -276,23 +283,22 @@ func (t *trial) measure(ctx context.Context) error {
 	rate := median(t.rates)
 	took, err := t.paced(ctx, t.share*rate)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	st, err := t.committed(ctx)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	if st.Decided != int64(t.next) || st.DeadLetters != 0 {
-		return fmt.Errorf("%d of %d events were decided, %d are dead: %s", st.Decided, t.next, st.DeadLetters, st.Why)
+		return nil, "", fmt.Errorf("%d of %d events were decided, %d are dead: %s", st.Decided, t.next, st.DeadLetters, st.Why)
 	}
 	slices.Sort(took)
 	at := func(q float64) float64 { return float64(took[int(q*float64(len(took)-1))].Microseconds()) / 1000 }
-	return result.Keep(result.Entry{Bench: "events", Setup: fmt.Sprintf(
-		"%d rounds of %d events of %d customers, 20 windowed features, 100 trees, both topics synced before every acknowledgement, online store %v; latency %.0f s at %.0f/s, %d events", t.rounds, t.backlog, t.customers, t.online, t.seconds, t.share*rate, len(took)),
-		Figures: append(t.beside(), figure("events", "1/s", t.rates).AtLeast(30_000), figure("processor for an event", "µs", t.cpu), figure("memory", "MB", t.memory),
-			figure("latency p50 at 70 %", "ms", []float64{at(0.5)}), figure("latency p99 at 70 %", "ms", []float64{at(0.99)}).AtMost(10),
-			figure("latency p99.9 at 70 %", "ms", []float64{at(0.999)})),
-	})
+	setup = fmt.Sprintf("%d rounds of %d events of %d customers, 20 windowed features, 100 trees, both topics synced before every acknowledgement, online store %v; latency %.0f s at %.0f/s, %d events",
+		t.rounds, t.backlog, t.customers, t.online, t.seconds, t.share*rate, len(took))
+	return append(t.beside(), figure("events", "1/s", t.rates).AtLeast(30_000), figure("processor for an event", "µs", t.cpu), figure("memory", "MB", t.memory),
+		figure("latency p50 at 70 %", "ms", []float64{at(0.5)}), figure("latency p99 at 70 %", "ms", []float64{at(0.99)}).AtMost(10),
+		figure("latency p99.9 at 70 %", "ms", []float64{at(0.999)})), setup, nil
 }
 
 // beside compares the rounds, each with that of the peers behind it.
@@ -330,9 +336,8 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// round publishes a backlog while the stream is paused and times how long it
-// takes to be decided and published.
-func (t *trial) round(ctx context.Context, n int) error {
+// backlogged publishes a backlog while the stream is paused.
+func (t *trial) backlogged(ctx context.Context, n int) error {
 	if _, err := t.api.PauseStream(ctx, "live"); err != nil {
 		return err
 	}
@@ -347,6 +352,14 @@ func (t *trial) round(ctx context.Context, n int) error {
 		if err := t.writer.Write(ctx, batch); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// round times how long a backlog takes to be decided and published.
+func (t *trial) round(ctx context.Context, n int) error {
+	if err := t.backlogged(ctx, n); err != nil {
+		return err
 	}
 	cpu, begun := load.CPU(t.pid), time.Now()
 	if _, err := t.api.ResumeStream(ctx, "live"); err != nil {

@@ -157,3 +157,14 @@ func (s *Server) Stop() (Usage, error) {
 	}
 	return UsageOf(s.cmd.ProcessState, time.Since(s.Started)), nil
 }
+
+// Kill ends the server as a power cut would its process: with nothing said or
+// written any more.
+func (s *Server) Kill() error {
+	defer s.log.Close()
+	if err := s.cmd.Process.Kill(); err != nil {
+		return err
+	}
+	_ = s.cmd.Wait() // it says that it was killed
+	return nil
+}
