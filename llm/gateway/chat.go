@@ -101,10 +101,8 @@ func (c *call) open(ctx context.Context, p Provider, m *model, d *deployment, r 
 	late := fault.New(fault.Timeout, "%s gave no answer within %s", d.At, limit)
 	timer := time.AfterFunc(limit, func() { cancel(late) })
 	err := s.begin(ctx, p, r)
-	if !timer.Stop() && err == nil || err != nil && context.Cause(ctx) == error(late) { //nolint:errorlint // it is that very value
-		if c.ctx.Err() == nil {
-			err = late
-		}
+	if !timer.Stop() && context.Cause(ctx) == error(late) { //nolint:errorlint // it is that very value
+		err = late
 	}
 	if err != nil {
 		s.drop()
