@@ -39,7 +39,7 @@ var drivers = []struct {
 	reason  string
 }{
 	{"github.com/duckdb/", []string{"store/query/duckdb"}, "SQL over planned files is one backend; cgo stays in it"},
-	{"github.com/jackc/pgx", []string{"store/catalog/postgres", "store/online/postgres", "store/bus/postgres", "flow/ingest/postgres", "work"}, "PostgreSQL as catalog, for online features, as a source and a target, and under durable runs"},
+	{"github.com/jackc/pgx", []string{"store/catalog/postgres", "store/online/postgres", "store/bus/postgres", "store/index/postgres", "flow/ingest/postgres", "work"}, "PostgreSQL as catalog, for online features, for passages, as a source and a target, and under durable runs"},
 	{"github.com/cockroachdb/pebble", []string{"store/online/local"}, "online features inside the process are one backend"},
 	{"github.com/nats-io/", []string{"store/bus/nats"}, "JetStream is one backend of events, within the process and elsewhere"},
 	{"github.com/twmb/", []string{"store/bus/kafka"}, "Kafka is one backend of events"},
