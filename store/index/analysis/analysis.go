@@ -64,13 +64,23 @@ const (
 // the first part counts. A language without rules of its own, and "", is cut
 // and folded without stop words and stems.
 func New(language string) *Analyzer {
-	return &Analyzer{rules: languages[Base(language)], terms: make(map[string]string)}
+	return &Analyzer{rules: languages[Key(language)], terms: make(map[string]string)}
 }
 
 // Base is the part of a language tag that analyzers go by: "pt" of "pt-BR".
 func Base(language string) string {
 	base, _, _ := strings.Cut(strings.ToLower(strings.ReplaceAll(language, "_", "-")), "-")
 	return base
+}
+
+// Key names the analyzer of a language tag: two tags of one key are analyzed
+// alike. It is "" for every language without rules of its own.
+func Key(language string) string {
+	base := Base(language)
+	if _, ok := languages[base]; ok {
+		return base
+	}
+	return ""
 }
 
 // Languages lists the languages that have rules of their own.
