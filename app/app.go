@@ -41,6 +41,7 @@ import (
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/llm/gateway"
 	"github.com/leat-ai/leat/model"
+	questions "github.com/leat-ai/leat/pattern/knowledge"
 	"github.com/leat-ai/leat/pattern/stream"
 	"github.com/leat-ai/leat/store/blob"
 	"github.com/leat-ai/leat/store/catalog"
@@ -143,6 +144,7 @@ type App struct {
 	buses     *backends.Buses
 	records   *record.Writer
 	gateway   *gateway.Gateway
+	askable   askable
 	known     *knowledge.Store
 	wanted    wanted
 	runtimes  backends.Runtimes
@@ -160,6 +162,8 @@ type App struct {
 	onlineStore *lateStore
 	views       *online.Registry
 	router      *decide.Router
+	assistants  *questions.Assistants
+	driver      *questions.Driver
 	serving     *serving
 	ingester    *ingest.Ingester
 	signals     *monitor.Signals
@@ -207,9 +211,10 @@ func (a *App) parts() []part {
 		{"online", a.openOnline},
 		{"models", a.openModels},
 		{"tracking", a.openTracking},
+		{"knowledge", a.openKnowledge},
+		{"assistants", a.openAssistants},
 		{"decisions", a.openDecisions},
 		{"ingest", a.openIngest},
-		{"knowledge", a.openKnowledge},
 		{"runs", a.openRuns},
 		{"streams", a.openStreams},
 		{"inbox", a.openInbox},

@@ -50,6 +50,7 @@ func (a *App) openBackground(ctx context.Context) (func(context.Context) error, 
 	a.every(compactRecords, a.compactInQuiet)
 	a.every(maintainLake, a.maintain)
 	a.every(syncSoon, a.syncWanted)
+	a.every(renewAssistants, a.renew)
 	a.every(tidyLedger, a.gateway.Tidy)
 	a.every(watchFeatures, a.measureFeatures)
 	return a.stopBackground, nil

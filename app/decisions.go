@@ -15,6 +15,7 @@ import (
 	"github.com/leat-ai/leat/flow/registry"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/model"
+	questions "github.com/leat-ai/leat/pattern/knowledge"
 )
 
 // segment bounds the bytes of a part of the decision log. While one is moved
@@ -64,9 +65,10 @@ const maxAwake = 32
 // One that cannot be compiled is logged and left out: the others serve.
 func (a *App) openDecisions(ctx context.Context) (func(context.Context) error, error) {
 	a.router = decide.NewRouter(a.releases, decide.Deps{
-		Models: a.registry, Features: featureCompiler{a}, Recorder: a.records,
+		Models: a.registry, Features: featureCompiler{a}, Assistants: a.assistants, Recorder: a.records,
 		Observer: a.watch, Clock: a.clock, Log: a.log,
 	})
+	a.driver = questions.NewDriver(a.router)
 	a.serving = newServing(a.router)
 	endpoints, err := a.releases.Endpoints(ctx)
 	if err != nil {

@@ -34,7 +34,7 @@ func (a *App) openRuns(ctx context.Context) (func(context.Context) error, error)
 		Features: a.features, Watch: batchWatch{a}, Clock: a.clock, Root: a.ingester.Root, Scratch: filepath.Join(a.scratch(), "batch"),
 	})
 	retrain.Define(e, retrain.Deps{
-		Lake: a.lake, Features: a.features, Ingests: ingests{a}, Batches: batchRuns{e}, Registry: a.registry,
+		Lake: a.lake, Features: a.features, Ingests: ingests{a}, Batches: batchRuns{e}, Assessments: assessments{a}, Registry: a.registry,
 		Releases: a.releases, Blobs: a.blobs, Trainer: a.trainer, Trained: a.trained, Deployed: a.serve,
 		Version: Version, Code: revision(ctx, a.ingester.Root),
 	})
