@@ -9,13 +9,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/leat-ai/leat/bench/internal/result"
 	"github.com/leat-ai/leat/store/index/vector"
 )
 
 // graph measures the graph of store/index/vector on every vector of the cache:
 // how fast it is built, what it finds of what a scan finds, and how long either
 // takes, for a caller who may see all, half, a tenth and a hundredth.
-func graph(ctx context.Context, c *cache) error {
+func graph(ctx context.Context, c *cache) ([]result.Figure, error) {
 	keys := slices.SortedFunc(maps.Keys(c.known), func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) })
 	questions := keys[:400] // any texts will do
 	keys = keys[400:]
@@ -39,16 +40,16 @@ func graph(ctx context.Context, c *cache) error {
 	}
 	scan, err := build(1 << 25)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	begin := time.Now()
 	walk, err := build(1)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	took := time.Since(begin)
-	fmt.Printf("graph of %d vectors: %.0f a second, %d bytes a vector in memory, %d in the file\n", len(keys),
-		float64(len(keys))/took.Seconds(), walk.Memory()/int64(len(keys)), file.Len()/len(keys))
+	figures := []result.Figure{{Name: "graph: built", Value: float64(len(keys)) / took.Seconds(), Unit: "vectors/s",
+		Note: fmt.Sprintf("%d vectors; %d bytes a vector in memory, %d in the file", len(keys), walk.Memory()/int64(len(keys)), file.Len()/len(keys))}}
 	r := rand.New(rand.NewPCG(1, 1))
 	for _, share := range []int{1, 2, 10, 100} {
 		allowed := vector.NewBits(len(keys))
@@ -61,13 +62,13 @@ func graph(ctx context.Context, c *cache) error {
 			begin := time.Now()
 			want, err := scan.Search(ctx, c.known[q], 10, allowed)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			slow = append(slow, time.Since(begin))
 			begin = time.Now()
 			got, err := walk.Search(ctx, c.known[q], 10, allowed)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			fast = append(fast, time.Since(begin))
 			for _, m := range want {
@@ -78,8 +79,8 @@ func graph(ctx context.Context, c *cache) error {
 		}
 		slices.Sort(slow)
 		slices.Sort(fast)
-		fmt.Printf("  1/%d allowed: recall@10 %.4f; scan p50 %v p99 %v, walk p50 %v p99 %v\n", share, float64(hits)/float64(10*len(questions)),
-			slow[200], slow[396], fast[200], fast[396])
+		figures = append(figures, result.Figure{Name: fmt.Sprintf("graph: recall@10 with 1 of %d allowed", share), Value: float64(hits) / float64(10*len(questions)),
+			Note: fmt.Sprintf("scan p50 %v p99 %v, walk p50 %v p99 %v", slow[200], slow[396], fast[200], fast[396])}.AtLeast(0.95))
 	}
-	return nil
+	return figures, nil
 }
