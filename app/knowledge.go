@@ -49,7 +49,8 @@ func (a *App) openKnowledge(context.Context) (func(context.Context) error, error
 	a.known = knowledge.New(knowledge.Deps{
 		DB: a.catalog, Blobs: a.blobs, Space: a.config.Env, Clock: a.clock, Log: a.log, Scratch: a.scratch(),
 		Engines: knowledgeEngines{a, resolve},
-		Sources: knowledgeSources{a, backends.KnowledgeSources{Policy: policy, Secret: resolve, Root: root}},
+		Sources: knowledgeSources{a, backends.KnowledgeSources{Policy: policy, Secret: resolve, Root: root,
+			Folder: filepath.Join(a.scratch(), "git"), Lake: a.lake}},
 		Questions: func(_ context.Context, file string) ([]knowledge.Question, error) {
 			content, err := a.projectFile(file, maxQuestions)
 			if err != nil {
@@ -136,7 +137,7 @@ func (s knowledgeSources) Source(ctx context.Context, name string, from spec.Kno
 	if spec.Scheme(from.From) == "push" {
 		return s.app.known.Inbox(name, from), nil
 	}
-	return s.others.Source(ctx, from)
+	return s.others.Source(ctx, name, from)
 }
 
 // servedSnapshots are those that releases of assistants answer from.
@@ -228,7 +229,7 @@ func (w *wanted) take() []string {
 func (a *App) syncWanted(ctx context.Context) error {
 	var mistakes fault.List
 	for _, name := range a.wanted.take() {
-		queued, err := a.runs.List(ctx, work.Filter{Kind: knowledge.Kind, Name: name, State: work.Queued, Limit: 1})
+		queued, err := a.runs.List(ctx, work.Filter{Kind: knowledge.Kind, Name: name, States: []work.State{work.Queued}, Limit: 1})
 		if err == nil && len(queued) == 0 {
 			_, err = a.known.Start(ctx, a.runs, name, work.By("changes"))
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/store/index"
+	"github.com/leat-ai/leat/store/index/embedded"
 )
 
 // IndexConfig says where the index of a knowledge is.
@@ -16,6 +17,9 @@ type IndexConfig struct {
 }
 
 // Index opens the index of a knowledge.
-func Index(_ context.Context, c IndexConfig) (index.Index, error) {
+func Index(ctx context.Context, c IndexConfig) (index.Index, error) {
+	if c.Address == "" || c.Address == "embedded" {
+		return embedded.Open(ctx, embedded.Config{Path: c.Folder})
+	}
 	return nil, fault.New(fault.Unsupported, "an index cannot be at %s", c.Address).Hint("use embedded")
 }

@@ -86,6 +86,15 @@ func origins(k spec.Knowledge) []origin {
 	return all
 }
 
+// key changes with what the resource says of a source.
+func (o origin) key() string {
+	text, err := json.Marshal(o.KnowledgeSource)
+	if err != nil {
+		return "" // of text: it can be written
+	}
+	return string(blob.DigestOf(text))[:16]
+}
+
 // recipe is all that decides what becomes of a document's bytes.
 type recipe struct {
 	Rendering int            `json:"rendering"`
@@ -223,7 +232,11 @@ func (l *listing) origin(ctx context.Context, o origin) error {
 	mine := []todo{}
 	seen := map[string]bool{}
 	l.progress.Note(o.name)
-	next, err := src.List(ctx, l.stated[o.name], func(it source.Item) error {
+	since, _ := strings.CutPrefix(l.stated[o.name], o.key()+" ")
+	if since == l.stated[o.name] {
+		since = "" // the resource says something else of the source now
+	}
+	next, err := src.List(ctx, since, func(it source.Item) error {
 		l.progress.Add(1)
 		if why := badID(it.ID); why != nil {
 			l.problem(it.ID, o.name, why)
@@ -246,21 +259,42 @@ func (l *listing) origin(ctx context.Context, o origin) error {
 		return nil
 	})
 	switch {
-	case errors.Is(own, errUnknown) && l.stated[o.name] != "":
+	case errors.Is(own, errUnknown) && since != "" || err == source.ErrSame && !l.still(o, seen):
 		delete(l.stated, o.name)
 		return l.origin(ctx, o)
+	case err == source.ErrSame:
+		next, err = since, nil
 	case own != nil:
 		return own
-	case err != nil:
+	}
+	if err != nil {
 		return fromSource{err}
 	}
-	l.plan.States[o.name] = next
+	l.plan.States[o.name] = o.key() + " " + next
 	l.plan.Listed += len(seen)
 	for id := range seen {
 		l.seen[id] = true
 	}
 	l.todo = append(l.todo, mine...)
 	return nil
+}
+
+// still takes the documents of a source, of which nothing has changed, as they
+// are known; false where one of them has to be looked at.
+func (l *listing) still(o origin, seen map[string]bool) bool {
+	for id, d := range l.known {
+		if d.Origin != o.name {
+			continue
+		}
+		if d.State != stateIndexed && d.mark == "" {
+			return false
+		}
+		seen[id] = true
+		if o.ReadersFrom == "" {
+			l.readers(d, todo{Readers: o.Readers, Named: true}, false)
+		}
+	}
+	return true
 }
 
 // errUnknown is of a source that says a document has not changed which is not

@@ -96,11 +96,33 @@ func (j *job) read(ctx context.Context, pr *work.Progress, _ int, p part) (done,
 		d.add(one)
 		pr.Add(1)
 	}
+	if err := j.withdraw(ctx, all); err != nil {
+		return done{}, err
+	}
 	if d.Embedded, err = r.embed(ctx, all); err != nil {
 		return done{}, err
 	}
 	d.Blob, err = j.store.putGob(ctx, all)
 	return d, err
+}
+
+// withdraw takes documents out of answers that turned out to be gone.
+func (j *job) withdraw(ctx context.Context, all []prepared) error {
+	var gone []string
+	for _, p := range all {
+		if p.Gone {
+			gone = append(gone, p.ID)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	h, err := j.store.acquire(ctx, j.spec)
+	if err != nil {
+		return err
+	}
+	defer j.store.release(h)
+	return h.index.Withdraw(ctx, gone)
 }
 
 func (d *done) add(p prepared) {

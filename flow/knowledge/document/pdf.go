@@ -205,13 +205,13 @@ var infoKeys = map[string]string{"Author": "author", "Subject": "subject", "Keyw
 
 func (r *pdfReader) describe(doc *Document, info map[string]string) {
 	for key, name := range infoKeys {
-		if v := oneLine(clean(info[key]), 1000); v != "" {
+		if v := oneLine(clean(info[key]), 1000); v != "" && v[0] != '(' { // "(unspecified)"
 			doc.Meta[name] = isoDate(v)
 		}
 	}
 	doc.Language = oneLine(clean(info["Lang"]), 40)
 	title := oneLine(clean(info["Title"]), longestTitle)
-	if lower := strings.ToLower(title); lower != "untitled" && lower != "anonymous" && !strings.HasPrefix(lower, "microsoft word -") {
+	if lower := strings.ToLower(title); lower != "untitled" && !strings.HasPrefix(lower, "(") && !strings.HasPrefix(lower, "microsoft word -") {
 		doc.Title = title
 	}
 }

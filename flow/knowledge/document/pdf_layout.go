@@ -13,12 +13,14 @@ import (
 // pdfLine is a line of a page.
 type pdfLine struct {
 	text   string
-	cells  int     // pieces with wide gaps between them
+	pieces []piece // what stands between gaps that may part the cells of a table
+	wide   bool    // one of the gaps is too wide to be anything else
 	left   float64 // of the line
 	right  float64
 	y      float64
 	size   float64
 	bold   bool
+	mono   bool
 	turned int
 	mark   bool // it begins with the mark of a list
 }
@@ -45,65 +47,118 @@ func jumpsUp(lines []pdfLine) int {
 	return n
 }
 
+// piece is a part of a line.
+type piece struct {
+	text string
+	left float64
+}
+
 // The gaps within a line, in units of the font's size: what is a space between
-// words, and what parts the cells of a table.
+// words, what may part the cells of a table, and what surely does.
 const (
 	wordGap = 0.15
-	cellGap = 1.8
+	cellGap = 0.7
+	wideGap = 1.8
 )
 
+// ligatures are characters that stand for several.
+var ligatures = strings.NewReplacer("ﬀ", "ff", "ﬁ", "fi", "ﬂ", "fl", "ﬃ", "ffi", "ﬄ", "ffl", "ﬅ", "st", "ﬆ", "st")
+
 func linesOf(runs []pdf.Run) []pdfLine {
-	var lines []pdfLine
-	var text strings.Builder
-	var line pdfLine
-	var last pdf.Run
-	bold := 0
-	flush := func() {
-		line.text = strings.Join(strings.Fields(clean(text.String())), " ")
-		line.bold = bold*2 > text.Len()
-		if line.text != "" {
-			line.trimMark()
-			lines = append(lines, line)
-		}
-		text.Reset()
-		bold = 0
-	}
+	m := lineMaker{}
 	for _, r := range runs {
-		blank := strings.TrimSpace(r.Text) == ""
-		if text.Len() > 0 && sameLine(line, r) {
-			gap := r.X - line.right
-			switch {
-			case r.Text == last.Text && math.Abs(r.X-last.X) < 0.1*r.Size && math.Abs(r.Y-last.Y) < 0.1*r.Size:
-				continue // drawn twice, to look bold
-			case blank:
-			case gap > cellGap*line.size && !markOnly(text.String()):
-				text.WriteString(" | ")
-				line.cells++
-			case gap > wordGap*line.size:
-				text.WriteByte(' ')
-			}
-		} else {
-			if blank {
-				continue
-			}
-			flush()
-			line = pdfLine{cells: 1, left: r.X, y: r.Y, size: r.Size, turned: r.Turned, right: r.X}
-		}
-		before := text.Len()
-		text.WriteString(r.Text)
-		if r.Bold {
-			bold += text.Len() - before
-		}
-		if !blank {
-			line.right = max(line.right, r.X+r.Width)
-			if r.Size > line.size && r.Size < 3*line.size {
-				line.size, line.y = r.Size, r.Y
-			}
-		}
-		last = r
+		m.add(r)
 	}
-	flush()
-	return lines
+	m.flush()
+	return m.lines
+}
+
+// lineMaker puts runs together.
+type lineMaker struct {
+	lines      []pdfLine
+	line       pdfLine
+	text       strings.Builder // of the piece that is open
+	left       float64         // of the piece
+	size       int             // bytes of the line
+	bold, mono int             // bytes of them
+	last       pdf.Run
+}
+
+func (m *lineMaker) add(r pdf.Run) {
+	blank := strings.TrimSpace(r.Text) == ""
+	switch {
+	case m.size > 0 && sameLine(m.line, r):
+		gap := (r.X - m.line.right) / m.line.size
+		switch {
+		case r.Text == m.last.Text && math.Abs(r.X-m.last.X) < 0.1*r.Size && math.Abs(r.Y-m.last.Y) < 0.1*r.Size:
+			return // drawn twice, to look bold
+		case blank:
+		case gap > cellGap && !(len(m.line.pieces) == 0 && markOnly(m.text.String())):
+			m.cut()
+			m.left = r.X
+			m.line.wide = m.line.wide || gap > wideGap
+		case gap > wordGap:
+			m.text.WriteByte(' ')
+		}
+	case blank:
+		return
+	default:
+		m.flush()
+		m.line = pdfLine{left: r.X, y: r.Y, size: r.Size, turned: r.Turned, right: r.X}
+		m.left = r.X
+	}
+	m.text.WriteString(ligatures.Replace(r.Text))
+	m.size += len(r.Text)
+	if r.Bold {
+		m.bold += len(r.Text)
+	}
+	if r.Mono {
+		m.mono += len(r.Text)
+	}
+	if !blank {
+		m.line.right = max(m.line.right, r.X+r.Width)
+		if r.Size > m.line.size && r.Size < 3*m.line.size {
+			m.line.size, m.line.y = r.Size, r.Y
+		}
+	}
+	m.last = r
+}
+
+// cut ends the open piece.
+func (m *lineMaker) cut() {
+	text := clean(m.text.String())
+	if m.mono*5 < m.size*4 {
+		text = strings.Join(strings.Fields(text), " ")
+	}
+	if text != "" {
+		m.line.pieces = append(m.line.pieces, piece{text, m.left})
+	}
+	m.text.Reset()
+}
+
+// flush ends the open line.
+func (m *lineMaker) flush() {
+	m.cut()
+	if l := m.line; len(l.pieces) > 0 {
+		l.bold, l.mono = m.bold*2 > m.size, m.mono*5 >= m.size*4
+		between := " "
+		if l.wide && !l.mono {
+			between = " | "
+		}
+		l.text = l.joined(between)
+		l.trimMark()
+		m.lines = append(m.lines, l)
+	}
+	m.line = pdfLine{}
+	m.size, m.bold, m.mono = 0, 0, 0
+}
+
+func (l pdfLine) joined(between string) string {
+	texts := make([]string, len(l.pieces))
+	for i, p := range l.pieces {
+		texts[i] = p.text
+	}
+	return strings.Join(texts, between)
 }
 
 // sameLine tells whether a run goes on in a line: on its baseline, or a little
@@ -134,7 +189,7 @@ func markOnly(text string) bool {
 // the other formats do.
 func (l *pdfLine) trimMark() {
 	mark, rest, ok := strings.Cut(l.text, " ")
-	if !ok || !markOnly(mark) || l.cells > 1 {
+	if !ok || !markOnly(mark) || l.wide || l.mono {
 		return
 	}
 	l.mark = true
@@ -178,16 +233,33 @@ func leading(lines []pdfLine) float64 {
 	return steps[len(steps)/3]
 }
 
-// tableAt counts the lines of cells that stand one below the other.
+// tableAt counts the lines of cells that stand one below the other: with
+// gaps too wide for words, or with cells that begin at the same places.
 func tableAt(lines []pdfLine) int {
 	n := 0
-	for n < len(lines) && lines[n].cells > 1 && lines[n].turned == lines[0].turned {
-		if n > 0 && (lines[n].y >= lines[n-1].y || lines[n-1].y-lines[n].y > 6*lines[n].size) {
-			break
+	for n < len(lines) && len(lines[n].pieces) > 1 && lines[n].turned == lines[0].turned && !lines[n].mono {
+		if n > 0 {
+			above, l := lines[n-1], lines[n]
+			if l.y >= above.y || above.y-l.y > 6*l.size || !(l.wide && above.wide) && !aligned(above, l) {
+				break
+			}
 		}
 		n++
 	}
 	return n
+}
+
+// aligned tells that a cell of a line, after its first, begins below one of the
+// line above.
+func aligned(above, l pdfLine) bool {
+	for _, p := range l.pieces[1:] {
+		for _, q := range above.pieces[1:] {
+			if math.Abs(p.left-q.left) < 0.4*l.size {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 type blockMaker struct {
@@ -210,12 +282,16 @@ func (b *blockMaker) goesOn(i int) bool {
 	l, last := b.lines[i], b.last
 	step := last.y - l.y
 	switch {
-	case l.turned != last.turned, l.cells > 1, last.cells > 1:
+	case l.turned != last.turned, l.wide, last.wide, l.mono != last.mono:
 		return false
+	case l.mono:
+		return step > 0 && step < 2.5*b.leading*l.size
+	case l.mark && b.block.kind == List:
+		return step > 0 && step < 3*b.leading*l.size && math.Abs(l.size-last.size) < 0.35*last.size
 	case math.Abs(l.size-last.size) > 0.08*last.size, l.bold != last.bold && (b.block.lines == 1 || l.bold):
 		return false
 	case l.mark:
-		return b.block.kind == List && step > 0 && step < 3*b.leading*l.size
+		return false
 	case step <= 0: // the next column: within a sentence it goes on
 		r, _ := utf8.DecodeRuneInString(l.text)
 		return !endsSentence(last.text) && unicode.IsLower(r)
@@ -245,8 +321,13 @@ func (b *blockMaker) add(i int) {
 		b.block = pdfBlock{kind: Paragraph, size: l.size, bold: l.bold, edge: b.isEdge(l)}
 		if l.mark {
 			b.block.kind = List
+		} else if l.mono {
+			b.block.kind = Code
 		}
 		b.text.WriteString(l.text)
+	case l.mono:
+		indent := math.Round((l.left - b.first.left) / (0.6 * l.size))
+		b.text.WriteString("\n" + strings.Repeat(" ", int(min(max(indent, 0), 80))) + l.text)
 	case l.mark:
 		b.text.WriteString("\n" + l.text)
 		b.first = l
@@ -305,7 +386,7 @@ func (b *blockMaker) flush() {
 func (b *blockMaker) table(from, to int) {
 	for i := from; i < to; i++ {
 		l := b.lines[i]
-		block := pdfBlock{kind: Row, text: l.text, size: l.size, bold: l.bold, lines: 1}
+		block := pdfBlock{kind: Row, text: l.joined(" | "), size: l.size, bold: l.bold, lines: 1}
 		if i == from {
 			block.level = 1
 			if !strings.ContainsAny(l.text, "0123456789") {

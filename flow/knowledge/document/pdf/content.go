@@ -366,7 +366,7 @@ func (c *content) add(text string, at, after matrix) {
 	quarters := int(math.Round(math.Atan2(at[1], at[0])/(math.Pi/2))) & 3
 	x, y := turn(at[4], at[5], quarters)
 	x1, _ := turn(after[4], after[5], quarters)
-	r := Run{Text: text, X: x, Y: y, Width: x1 - x, Size: size, Bold: c.state.font.bold, Turned: (quarters + c.turned) & 3}
+	r := Run{Text: text, X: x, Y: y, Width: x1 - x, Size: size, Bold: c.state.font.bold, Mono: c.state.font.mono, Turned: (quarters + c.turned) & 3}
 	c.page.Runs = append(c.page.Runs, r)
 }
 

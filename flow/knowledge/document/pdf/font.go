@@ -14,6 +14,7 @@ import (
 type font struct {
 	base      string
 	bold      bool
+	mono      bool
 	composite bool
 	unicode   *cmap             // ToUnicode
 	codes     *cmap             // of a composite font: codes to glyph numbers
@@ -83,7 +84,11 @@ func (f *File) describe(fo *font, d value) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	const forceBold = 1 << 18
+	const fixedPitch, forceBold = 1, 1 << 18
+	fo.mono = descriptor.dict["Flags"].int()&fixedPitch != 0
+	for _, word := range []string{"Courier", "Mono", "Consol", "CMTT", "cmtt"} {
+		fo.mono = fo.mono || strings.Contains(fo.base, word)
+	}
 	fo.bold = descriptor.dict["Flags"].int()&forceBold != 0 || descriptor.dict["FontWeight"].int() >= 600
 	for _, word := range []string{"Bold", "bold", "Black", "Heavy", "Semibold", "SemiBold"} {
 		fo.bold = fo.bold || strings.Contains(fo.base, word)

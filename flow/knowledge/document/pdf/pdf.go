@@ -40,7 +40,8 @@ type Run struct {
 	Width  float64
 	Size   float64 // of the font, in points as shown
 	Bold   bool
-	Turned int // quarter turns of the text on the page: 0 is upright
+	Mono   bool // of a font whose characters are equally wide
+	Turned int  // quarter turns of the text on the page: 0 is upright
 }
 
 // Page is the text of a page in the order of its content.
