@@ -55,6 +55,7 @@ var drivers = []struct {
 	{"github.com/apache/arrow-go/v18/parquet", []string{"flow/ingest", "flow/lake", "flow/train/command", "pattern/batch", "store/query/duckdb"}, "files are read at the ends of the picture; between them batches flow"},
 	{"github.com/spf13/cobra", []string{"surface/cli"}, "the command line is one surface"},
 	{"github.com/vbauerster/mpb", []string{"surface/cli"}, "progress bars are drawn by the command line"},
+	{"github.com/modelcontextprotocol/", []string{"surface/compat/mcp"}, "the Model Context Protocol is one surface"},
 	{"github.com/danielgtaylor/huma", []string{"surface/api"}, "the native API and its OpenAPI are one surface"},
 	{"github.com/prometheus/", []string{"base/telemetry", "surface"}, "metrics are declared in base/telemetry"},
 	{"go.opentelemetry.io/", []string{"base/telemetry"}, "traces are declared in base/telemetry"},

@@ -80,12 +80,12 @@ func (s *Server) addressed(host string) error {
 }
 
 // authenticated puts the principal of a request into its context.
-func (s *Server) authenticated(next http.Handler, refuse func(http.ResponseWriter, error)) http.Handler {
+func (s *Server) authenticated(next http.Handler, refuse func(http.ResponseWriter, *http.Request, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, err := s.principal(r)
 		if err != nil {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			refuse(w, err)
+			refuse(w, r, err)
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(identity.With(r.Context(), p)))

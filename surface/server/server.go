@@ -152,6 +152,12 @@ func (s *Server) Handle(pattern string, h http.Handler) {
 // HandleAs is Handle for a protocol that has errors of its own shape: refuse
 // answers who is not known.
 func (s *Server) HandleAs(pattern string, h http.Handler, refuse func(http.ResponseWriter, error)) {
+	s.HandleRefused(pattern, h, func(w http.ResponseWriter, _ *http.Request, err error) { refuse(w, err) })
+}
+
+// HandleRefused is HandleAs for a protocol whose answer to who is not known
+// depends on what was asked.
+func (s *Server) HandleRefused(pattern string, h http.Handler, refuse func(http.ResponseWriter, *http.Request, error)) {
 	s.routes = append(s.routes, Route{Pattern: pattern})
 	s.mux.Handle(pattern, s.authenticated(h, refuse))
 }
