@@ -57,18 +57,18 @@ type Searched struct {
 	Explain    bool            `json:"explain,omitempty" doc:"with the scores of each stage"`
 }
 
-// KnowledgeFound is what a knowledge answers.
-type KnowledgeFound struct {
+// SearchFound is what a knowledge answers.
+type SearchFound struct {
 	Knowledge string             `json:"knowledge"`
 	Snapshot  string             `json:"snapshot"`
-	Passages  []KnowledgePassage `json:"passages"`
+	Passages  []SearchPassage `json:"passages"`
 	Notes     []string           `json:"notes,omitempty"` // what could not be done
 	Millis    float64            `json:"ms"`
 }
 
-// KnowledgePassage is a passage, with where it stands: bytes of the text of a
+// SearchPassage is a passage, with where it stands: bytes of the text of a
 // version of its document.
-type KnowledgePassage struct {
+type SearchPassage struct {
 	ID      string             `json:"id"`
 	Source  string             `json:"source"`  // the document
 	Version string             `json:"version"` // SHA-256 of its bytes
@@ -81,29 +81,29 @@ type KnowledgePassage struct {
 	Text    string             `json:"text"`
 	Score   float64            `json:"score,omitempty"`
 	Fields  map[string]any     `json:"fields,omitempty"`
-	Explain *KnowledgeExplain  `json:"explain,omitempty"`
-	Before  []KnowledgePassage `json:"before,omitempty"`
-	After   []KnowledgePassage `json:"after,omitempty"`
+	Explain *SearchExplain  `json:"explain,omitempty"`
+	Before  []SearchPassage `json:"before,omitempty"`
+	After   []SearchPassage `json:"after,omitempty"`
 }
 
-// KnowledgeExplain has the scores of each stage.
-type KnowledgeExplain struct {
+// SearchExplain has the scores of each stage.
+type SearchExplain struct {
 	Place    int             `json:"place"` // before the reranker
 	Fused    float64         `json:"fused,omitempty"`
-	Text     *KnowledgeStage `json:"text,omitempty"`
-	Vector   *KnowledgeStage `json:"vector,omitempty"`
+	Text     *SearchStage `json:"text,omitempty"`
+	Vector   *SearchStage `json:"vector,omitempty"`
 	Reranked *float64        `json:"reranked,omitempty"`
 }
 
-// KnowledgeStage is the place of a passage in one ranking.
-type KnowledgeStage struct {
+// SearchStage is the place of a passage in one ranking.
+type SearchStage struct {
 	Rank  int             `json:"rank"`
 	Score float64         `json:"score"` // BM25, or the cosine
-	Terms []KnowledgeTerm `json:"terms,omitempty"`
+	Terms []SearchTerm `json:"terms,omitempty"`
 }
 
-// KnowledgeTerm is what one word of the question added.
-type KnowledgeTerm struct {
+// SearchTerm is what one word of the question added.
+type SearchTerm struct {
 	Term     string  `json:"term"`
 	Passages int     `json:"passages"` // that have it
 	IDF      float64 `json:"idf"`
@@ -149,15 +149,15 @@ func (a *API) knowledge(s *server.Server) {
 		func(ctx context.Context, _ identity.Principal, in *knowledgeNamed) (knowledge.History, error) {
 			return k.History(ctx, in.Name)
 		})
-	type rollback struct {
+	type knowledgeRollback struct {
 		Name string `path:"name"`
 		Body struct {
 			To string `json:"to,omitempty" maxLength:"200" doc:"a snapshot; the one before the live one when absent; latest ends a rollback"`
 		}
 	}
 	register(a, route{http.MethodPost, "/v1/knowledge/{name}/rollback", "rollback-knowledge", "Make an earlier snapshot live", knowledgeTag, verbKnowledge},
-		func(in *rollback) string { return in.Name },
-		func(ctx context.Context, p identity.Principal, in *rollback) (knowledge.Change, error) {
+		func(in *knowledgeRollback) string { return in.Name },
+		func(ctx context.Context, p identity.Principal, in *knowledgeRollback) (knowledge.Change, error) {
 			return k.Rollback(ctx, in.Name, in.Body.To, p.Name)
 		})
 	a.knowledgeSearch()
@@ -167,25 +167,25 @@ func (a *API) knowledge(s *server.Server) {
 
 func (a *API) knowledgeSearch() {
 	k := a.services.Knowledge
-	type search struct {
+	type ask struct {
 		Name string `path:"name"`
 		Body Searched
 	}
 	register(a, route{http.MethodPost, "/v1/knowledge/{name}/search", "search-knowledge", "Find the passages that answer best", knowledgeTag, verbSearch},
-		func(in *search) string { return in.Name },
-		func(ctx context.Context, _ identity.Principal, in *search) (KnowledgeFound, error) {
+		func(in *ask) string { return in.Name },
+		func(ctx context.Context, _ identity.Principal, in *ask) (SearchFound, error) {
 			q := knowledge.Search{Knowledge: in.Name, Text: in.Body.Query, K: in.Body.K, Snapshot: in.Body.Snapshot, AsOf: in.Body.AsOf,
 				Neighbours: in.Body.Neighbours, Explain: in.Body.Explain}
 			if len(in.Body.Filter) > 0 {
 				var err error
 				if q.Filter, err = index.ParseFilter(in.Body.Filter); err != nil {
-					return KnowledgeFound{}, err
+					return SearchFound{}, err
 				}
 			}
 			began := time.Now()
 			found, err := k.Search(ctx, q)
 			if err != nil {
-				return KnowledgeFound{}, err
+				return SearchFound{}, err
 			}
 			return foundOf(found, time.Since(began)), nil
 		})
@@ -237,8 +237,8 @@ func (a *API) knowledgeDocuments() {
 }
 
 // foundOf writes what was found.
-func foundOf(f knowledge.Found, took time.Duration) KnowledgeFound {
-	out := KnowledgeFound{Knowledge: f.Knowledge, Snapshot: f.Snapshot, Passages: []KnowledgePassage{}, Notes: f.Notes,
+func foundOf(f knowledge.Found, took time.Duration) SearchFound {
+	out := SearchFound{Knowledge: f.Knowledge, Snapshot: f.Snapshot, Passages: []SearchPassage{}, Notes: f.Notes,
 		Millis: float64(took.Microseconds()) / 1000}
 	for _, p := range f.Passages {
 		w := passageOf(p.Passage)
@@ -257,8 +257,8 @@ func foundOf(f knowledge.Found, took time.Duration) KnowledgeFound {
 	return out
 }
 
-func passageOf(p index.Passage) KnowledgePassage {
-	w := KnowledgePassage{ID: p.ID, Source: p.Document, Version: p.Version, Start: p.Start, End: p.End, Title: p.Title, Heading: p.Heading,
+func passageOf(p index.Passage) SearchPassage {
+	w := SearchPassage{ID: p.ID, Source: p.Document, Version: p.Version, Start: p.Start, End: p.End, Title: p.Title, Heading: p.Heading,
 		Page: p.Page, Text: p.Text, Fields: map[string]any{}}
 	for _, f := range p.Fields {
 		v := valueOf(f.Value)
@@ -288,16 +288,16 @@ func valueOf(v index.Value) any {
 	return v.Text
 }
 
-func explainOf(e knowledge.Explain) *KnowledgeExplain {
-	out := &KnowledgeExplain{Place: e.Place, Fused: e.Fused, Reranked: e.Reranked}
+func explainOf(e knowledge.Explain) *SearchExplain {
+	out := &SearchExplain{Place: e.Place, Fused: e.Fused, Reranked: e.Reranked}
 	if e.Text != nil {
-		out.Text = &KnowledgeStage{Rank: e.Text.Rank, Score: e.Text.Score}
+		out.Text = &SearchStage{Rank: e.Text.Rank, Score: e.Text.Score}
 		for _, t := range e.Text.Terms {
-			out.Text.Terms = append(out.Text.Terms, KnowledgeTerm{Term: t.Term, Passages: t.Passages, IDF: t.IDF, Score: t.Score})
+			out.Text.Terms = append(out.Text.Terms, SearchTerm{Term: t.Term, Passages: t.Passages, IDF: t.IDF, Score: t.Score})
 		}
 	}
 	if e.Vector != nil {
-		out.Vector = &KnowledgeStage{Rank: e.Vector.Rank, Score: e.Vector.Cosine}
+		out.Vector = &SearchStage{Rank: e.Vector.Rank, Score: e.Vector.Cosine}
 	}
 	return out
 }
