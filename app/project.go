@@ -99,6 +99,7 @@ func (a *App) converge(ctx context.Context, by string, plan spec.Plan) error {
 	}
 	mistakes.Add(a.schedule(ctx, list))
 	a.convergeGateway(list)
+	a.askable.converge(list, a.clock.Now())
 	a.monitors(list)
 	a.views.Refresh()
 	a.streams.Converge(list)

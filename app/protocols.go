@@ -25,6 +25,7 @@ func (a *App) openProtocols(s *server.Server, scoring *realtime.Service) error {
 	azureml.Register(s, front)
 	predict.Register(s, front)
 	a.openFeast(s)
+	a.openOpenAI(s)
 	return cloudevents.Register(s, a.inbox)
 }
 

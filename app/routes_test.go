@@ -116,8 +116,8 @@ var access = mlflowAccess(map[string]string{
 	"GET /v1/llm/calls/{id}": "read", // and its caller
 	"GET /v1/llm/spend":      "read",
 
-	"GET /v1/models":                              "read",
-	"GET /v1/models/{name}":                       "read",
+	"GET /v1/models":                              anyKey, // lists what the key may see
+	"GET /v1/models/{name}":                       "read or ask or chat",
 	"POST /v1/endpoints/{name}/deploy":            "apply",
 	"POST /v1/models/{name}/versions":             "apply",
 	"GET /v1/models/{name}/versions/{ref}":        "read",
@@ -147,6 +147,37 @@ var access = mlflowAccess(map[string]string{
 	"POST /v1/features/{name}/push":        "run",
 	"POST /v1/features/{name}/materialise": "run",
 
+	"POST /v1/chat/completions":                                         "ask or chat",
+	"POST /v1/responses":                                                "ask or chat",
+	"POST /v1/embeddings":                                               "ask or chat",
+	"POST /openai/v1/chat/completions":                                  "ask or chat",
+	"POST /openai/v1/responses":                                         "ask or chat",
+	"POST /openai/v1/embeddings":                                        "ask or chat",
+	"POST /openai/responses":                                            "ask or chat",
+	"POST /openai/deployments/{deployment}/chat/completions":            "ask or chat",
+	"POST /openai/deployments/{deployment}/extensions/chat/completions": "ask or chat",
+	"POST /openai/deployments/{deployment}/embeddings":                  "ask or chat",
+	"GET /v1/responses/{id}":                                            anyKey, // none is kept
+	"GET /openai/v1/responses/{id}":                                     anyKey,
+	"GET /openai/responses/{id}":                                        anyKey,
+	"GET /openai/v1/models":                                             anyKey, // lists what the key may see
+	"GET /openai/v1/models/{id...}":                                     "read or ask or chat",
+	"GET /openai/models":                                                anyKey,
+	"GET /openai/models/{id...}":                                        "read or ask or chat",
+	"GET /v1/vector_stores":                                             anyKey, // lists what the key may see
+	"GET /openai/v1/vector_stores":                                      anyKey,
+	"GET /openai/vector_stores":                                         anyKey,
+	"GET /v1/vector_stores/{store}":                                     "read or search",
+	"GET /openai/v1/vector_stores/{store}":                              "read or search",
+	"GET /openai/vector_stores/{store}":                                 "read or search",
+	"POST /v1/vector_stores/{store}/search":                             "search",
+	"POST /openai/v1/vector_stores/{store}/search":                      "search",
+	"POST /openai/vector_stores/{store}/search":                         "search",
+	"POST /rerank":                                                      "chat",
+	"POST /v1/rerank":                                                   "chat",
+	"POST /v2/rerank":                                                   "chat",
+	"POST /openai/v1/rerank":                                            "chat",
+
 	"GET /v1/keys":         "admin",
 	"POST /v1/keys":        "admin",
 	"DELETE /v1/keys/{id}": "admin",
@@ -171,12 +202,34 @@ var bodies = map[string]string{
 	"POST /v1/streams/{name}/seek":          `{"to":"first"}`,
 	"PUT /v1/streams/{name}/dead/{letter}":  `{"body":"e30="}`,
 	"POST /v1/keys":                         `{"name":"k","grants":["*:*"]}`,
+
+	"POST /v1/chat/completions":                                         askChat,
+	"POST /openai/v1/chat/completions":                                  askChat,
+	"POST /openai/deployments/{deployment}/chat/completions":            askChat,
+	"POST /openai/deployments/{deployment}/extensions/chat/completions": askChat,
+	"POST /v1/responses":                                                askInput,
+	"POST /openai/v1/responses":                                         askInput,
+	"POST /openai/responses":                                            askInput,
+	"POST /v1/embeddings":                                               askInput,
+	"POST /openai/v1/embeddings":                                        askInput,
+	"POST /openai/deployments/{deployment}/embeddings":                  askInput,
+	"POST /rerank":                                                      askRank,
+	"POST /v1/rerank":                                                   askRank,
+	"POST /v2/rerank":                                                   askRank,
+	"POST /openai/v1/rerank":                                            askRank,
 }
+
+// What OpenAI's clients and Cohere's send.
+const (
+	askChat  = `{"model":"risk","messages":[{"role":"user","content":"why?"}]}`
+	askInput = `{"model":"risk","input":"why?"}`
+	askRank  = `{"model":"risk","query":"why?","documents":["so"]}`
+)
 
 // values stand for the parts of a path. The names exist, so that what is not
 // allowed cannot hide behind what is not there.
 var values = strings.NewReplacer("{kind}", "Batch", "{name}", "risk", "{model}", "risk", "{endpoint}", "risk", "{rest...}", "else", "{$}", "", "{version}", "1",
-	"{ref}", "1", "{alias}", "champion", "{id}", "the-learn", "{letter}", "1",
+	"{ref}", "1", "{alias}", "champion", "{id}", "the-learn", "{id...}", "risk", "{store}", "risk", "{deployment}", "risk", "{letter}", "1",
 	"{model_id}", "m-0", "{key}", "k", "{path...}", "a/b", "{webhook_id}", "1")
 
 func TestRoutes(t *testing.T) {
@@ -198,9 +251,9 @@ func TestRoutes(t *testing.T) {
 	}
 	keys := map[string]string{"no key": "", "a made-up key": "leat_0000000000000000_" + strings.Repeat("a", 43)}
 	for name, grants := range map[string][]string{
-		"stranger":  {"score:line", "read:line", "run:line", "apply:line", "admin:line"},
+		"stranger":  {"score:line", "read:line", "run:line", "apply:line", "admin:line", "ask:line", "chat:line", "search:line"},
 		"read-only": {"read:*"}, "scorer": {"score:*"}, "runner": {"run:*"}, "applier": {"apply:*"}, "admin": {"admin:*"},
-		"searcher": {"search:*"}, "librarian": {"knowledge:*"},
+		"searcher": {"search:*"}, "librarian": {"knowledge:*"}, "asker": {"ask:*"}, "chatter": {"chat:*"},
 	} {
 		token, _, err := l.keys.Create(t.Context(), identity.NewKey{Name: name, Grants: grants, By: "test"})
 		if err != nil {
@@ -226,7 +279,7 @@ func expected(grant, key string) bool {
 	case "stranger":
 		return grant == open || grant == anyKey
 	}
-	verb := map[string]string{"read-only": "read", "scorer": "score", "runner": "run", "applier": "apply", "admin": "admin", "searcher": "search", "librarian": "knowledge"}[key]
+	verb := map[string]string{"read-only": "read", "scorer": "score", "runner": "run", "applier": "apply", "admin": "admin", "searcher": "search", "librarian": "knowledge", "asker": "ask", "chatter": "chat"}[key]
 	return grant == open || grant == anyKey || slices.Contains(strings.Split(grant, " or "), verb)
 }
 

@@ -67,6 +67,15 @@ type Decisions interface {
 	Latest(ctx context.Context, endpoint string, limit int) ([]record.Decision, error)
 }
 
+// Askable lists the assistants and language models that somebody may ask, as
+// clients of OpenAI name them.
+type Askable interface {
+	List(ctx context.Context, p identity.Principal) []AskableModel
+	// Show is one of them, by any of its names; a NotFound or Forbidden fault
+	// otherwise.
+	Show(ctx context.Context, p identity.Principal, id string) (AskableModel, error)
+}
+
 // Services is what the API is a surface of.
 type Services struct {
 	Version   string
@@ -91,6 +100,7 @@ type Services struct {
 	LLMs       LLMs
 	Keys       *identity.Keys
 	Checks     func(ctx context.Context) []Check
+	Askable    Askable
 }
 
 // API is the set of routes on a server.
@@ -181,6 +191,7 @@ func (m authenticatedMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // The verbs of grants.
 const (
+	verbAny       = ""          // whoever has a key: an operation shows each what is theirs
 	verbRead      = "read"      // see resources, versions, runs, data
 	verbScore     = "score"     // ask an endpoint for decisions
 	verbAsk       = "ask"       // ask an assistant questions
@@ -197,7 +208,7 @@ func allowed(ctx context.Context, verb, name string) (identity.Principal, error)
 	if !ok {
 		return p, fault.New(fault.Unauthenticated, "nobody is asking")
 	}
-	if !p.May(verb, name) {
+	if verb != verbAny && !p.May(verb, name) {
 		return p, fault.New(fault.Forbidden, "%s may not %s %s", p.Name, verb, name).
 			Hint("a key with the grant %s:%s is needed", verb, name)
 	}
@@ -232,7 +243,12 @@ const (
 // keyScheme is how the OpenAPI document names API keys.
 const keyScheme = "key"
 
-func needs(verb string) []map[string][]string { return []map[string][]string{{keyScheme: {verb}}} }
+func needs(verb string) []map[string][]string {
+	if verb == verbAny {
+		return []map[string][]string{{keyScheme: {}}}
+	}
+	return []map[string][]string{{keyScheme: {verb}}}
+}
 
 // register adds an operation whose handler is called once the principal has
 // the route's verb on what name picks out of the input.

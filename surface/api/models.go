@@ -20,6 +20,36 @@ type ModelDetail struct {
 	History  []registry.AliasChange `json:"history"`
 }
 
+// AskableModel is an assistant or a language model as clients of OpenAI read
+// it.
+type AskableModel struct {
+	ID          string `json:"id"`
+	Object      string `json:"object" enum:"model"`
+	Created     int64  `json:"created" doc:"seconds since 1970"`
+	OwnedBy     string `json:"owned_by"`
+	Description string `json:"description,omitempty"`
+}
+
+// ModelList is two lists under one path, because both are expected there: the
+// models of the registry, and what can be asked in OpenAI's form.
+type ModelList struct {
+	Object string         `json:"object" enum:"list"`
+	Data   []AskableModel `json:"data" doc:"assistants and language models that the key may ask"`
+	// Models are those of the registry; nil for a key that may not read them.
+	Models []registry.Summary `json:"models,omitzero" doc:"models of the registry; absent where the key may not read them"`
+}
+
+// ModelShown is a model of the registry, or an assistant or language model, or
+// both under one name.
+type ModelShown struct {
+	*ModelDetail
+	ID          string `json:"id,omitempty" doc:"this and what follows: of what can be asked"`
+	Object      string `json:"object,omitempty"`
+	Created     int64  `json:"created,omitempty"`
+	OwnedBy     string `json:"owned_by,omitempty"`
+	Description string `json:"description,omitempty"`
+}
+
 // Document is a file as text with its media type.
 type Document struct {
 	Type string `json:"type"`
@@ -44,14 +74,14 @@ func (a *API) models() {
 			Version int `json:"version" minimum:"0"`
 		}
 	}
-	register(a, route{http.MethodGet, "/v1/models", "list-models", "List models", "models", verbRead}, anything,
-		func(ctx context.Context, _ identity.Principal, _ *noInput) ([]registry.Summary, error) {
-			return s.Registry.Models(ctx)
+	register(a, route{http.MethodGet, "/v1/models", "list-models", "List models, and what can be asked as OpenAI's clients list it", "models", verbAny}, anything,
+		func(ctx context.Context, p identity.Principal, _ *noInput) (ModelList, error) {
+			return a.listModels(ctx, p)
 		})
-	register(a, route{http.MethodGet, "/v1/models/{name}", "get-model", "Show a model, its versions and aliases", "models", verbRead},
+	register(a, route{http.MethodGet, "/v1/models/{name}", "get-model", "Show a model, its versions and aliases, or what can be asked under the name", "models", verbAny},
 		func(in *named) string { return in.Name },
-		func(ctx context.Context, _ identity.Principal, in *named) (ModelDetail, error) {
-			return a.model(ctx, in.Name)
+		func(ctx context.Context, p identity.Principal, in *named) (ModelShown, error) {
+			return a.showModel(ctx, p, in.Name)
 		})
 	register(a, route{http.MethodGet, "/v1/models/{name}/versions/{ref}", "get-version", "Show a model version", "models", verbRead},
 		func(in *version) string { return in.Name },
@@ -76,6 +106,43 @@ func (a *API) models() {
 			}
 			return a.model(ctx, in.Name)
 		})
+}
+
+func (a *API) listModels(ctx context.Context, p identity.Principal) (ModelList, error) {
+	list := ModelList{Object: "list", Data: []AskableModel{}}
+	if a.services.Askable != nil {
+		list.Data = listed(a.services.Askable.List(ctx, p))
+	}
+	if !p.May(verbRead, "*") {
+		return list, nil
+	}
+	models, err := a.services.Registry.Models(ctx)
+	list.Models = listed(models)
+	return list, err
+}
+
+// showModel finds a name in the registry and among what can be asked. Who may
+// see neither is told that they may not, and nothing of what is there.
+func (a *API) showModel(ctx context.Context, p identity.Principal, name string) (ModelShown, error) {
+	var shown ModelShown
+	_, missing := allowed(ctx, verbRead, name)
+	if a.services.Askable != nil {
+		var e AskableModel
+		if e, missing = a.services.Askable.Show(ctx, p, name); missing == nil {
+			shown.ID, shown.Object, shown.Created, shown.OwnedBy, shown.Description = e.ID, e.Object, e.Created, e.OwnedBy, e.Description
+		}
+	}
+	if !p.May(verbRead, name) {
+		return shown, missing
+	}
+	detail, err := a.model(ctx, name)
+	switch {
+	case err == nil:
+		shown.ModelDetail = &detail
+	case shown.ID == "" || !fault.Is(err, fault.NotFound):
+		return shown, err
+	}
+	return shown, nil
 }
 
 func (a *API) model(ctx context.Context, name string) (ModelDetail, error) {

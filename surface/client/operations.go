@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/flow/deploy/resources"
 	"github.com/leat-ai/leat/flow/monitor"
@@ -189,12 +190,23 @@ func (c *Client) Follow(ctx context.Context, id string, see func(work.Status)) (
 
 // Models lists models.
 func (c *Client) Models(ctx context.Context) ([]registry.Summary, error) {
-	return get[[]registry.Summary](ctx, c, "/v1/models", nil)
+	list, err := get[api.ModelList](ctx, c, "/v1/models", nil)
+	if err == nil && list.Models == nil {
+		err = fault.New(fault.Forbidden, "the key may not read models").Hint("a key with the grant read:* is needed")
+	}
+	return list.Models, err
 }
 
 // Model shows a model with its versions.
 func (c *Client) Model(ctx context.Context, name string) (api.ModelDetail, error) {
-	return get[api.ModelDetail](ctx, c, "/v1/models/"+url.PathEscape(name), nil)
+	shown, err := get[api.ModelShown](ctx, c, "/v1/models/"+url.PathEscape(name), nil)
+	if err != nil {
+		return api.ModelDetail{}, err
+	}
+	if shown.ModelDetail == nil {
+		return api.ModelDetail{}, fault.New(fault.NotFound, "%q is no model of the registry: it is asked by its name", name).Hint("`leat models` lists those of the registry")
+	}
+	return *shown.ModelDetail, nil
 }
 
 func versionPath(name, ref string) string {

@@ -177,8 +177,8 @@ func (o *surface) routes() map[string]handler {
 		routes["POST "+base+"/responses"] = (*exchange).respond
 		routes["GET "+base+"/responses/{id}"] = (*exchange).forgotten
 		routes["GET "+base+"/vector_stores"] = (*exchange).listStores
-		routes["GET "+base+"/vector_stores/{id}"] = (*exchange).showStore
-		routes["POST "+base+"/vector_stores/{id}/search"] = (*exchange).searchStore
+		routes["GET "+base+"/vector_stores/{store}"] = (*exchange).showStore
+		routes["POST "+base+"/vector_stores/{store}/search"] = (*exchange).searchStore
 	}
 	return routes
 }

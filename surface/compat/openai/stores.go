@@ -46,7 +46,7 @@ func (x *exchange) seesStore(name string) bool {
 }
 
 func (x *exchange) showStore() error {
-	name := x.r.PathValue("id")
+	name := x.r.PathValue("store")
 	if !x.seesStore(name) {
 		return x.permit(verbSearch, name)
 	}
@@ -118,7 +118,7 @@ func readSearch(body []byte) (q searchRequest, filter index.Filter, err error) {
 }
 
 func (x *exchange) searchStore() error {
-	name := x.r.PathValue("id")
+	name := x.r.PathValue("store")
 	if err := x.permit(verbSearch, name); err != nil { // before a body is read for them
 		return err
 	}
