@@ -16,7 +16,6 @@ import (
 	"github.com/leat-ai/leat/llm/cohere"
 	"github.com/leat-ai/leat/llm/gateway"
 	"github.com/leat-ai/leat/llm/openai"
-	"github.com/leat-ai/leat/llm/sentence"
 )
 
 // LLMs opens deployments of language models by their addresses.
@@ -142,7 +141,7 @@ func (s LLMs) folder(ctx context.Context, name string) (gateway.Provider, error)
 	if !filepath.IsLocal(path) {
 		return gateway.Provider{}, fault.New(fault.Forbidden, "the folder %q is not one of the project", name)
 	}
-	m, err := sentence.Open(ctx, filepath.Join(s.Root, path), sentence.Options{})
+	m, err := Sentence(ctx, filepath.Join(s.Root, path))
 	if err != nil {
 		return gateway.Provider{}, err
 	}
