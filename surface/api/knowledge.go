@@ -59,28 +59,28 @@ type Searched struct {
 
 // SearchFound is what a knowledge answers.
 type SearchFound struct {
-	Knowledge string             `json:"knowledge"`
-	Snapshot  string             `json:"snapshot"`
+	Knowledge string          `json:"knowledge"`
+	Snapshot  string          `json:"snapshot"`
 	Passages  []SearchPassage `json:"passages"`
-	Notes     []string           `json:"notes,omitempty"` // what could not be done
-	Millis    float64            `json:"ms"`
+	Notes     []string        `json:"notes,omitempty"` // what could not be done
+	Millis    float64         `json:"ms"`
 }
 
 // SearchPassage is a passage, with where it stands: bytes of the text of a
 // version of its document.
 type SearchPassage struct {
-	ID      string             `json:"id"`
-	Source  string             `json:"source"`  // the document
-	Version string             `json:"version"` // SHA-256 of its bytes
-	Start   int                `json:"start"`
-	End     int                `json:"end"`
-	Title   string             `json:"title,omitempty"`
-	Heading string             `json:"heading,omitempty"`
-	Page    int                `json:"page,omitempty"`
-	URL     string             `json:"url,omitempty"`
-	Text    string             `json:"text"`
-	Score   float64            `json:"score,omitempty"`
-	Fields  map[string]any     `json:"fields,omitempty"`
+	ID      string          `json:"id"`
+	Source  string          `json:"source"`  // the document
+	Version string          `json:"version"` // SHA-256 of its bytes
+	Start   int             `json:"start"`
+	End     int             `json:"end"`
+	Title   string          `json:"title,omitempty"`
+	Heading string          `json:"heading,omitempty"`
+	Page    int             `json:"page,omitempty"`
+	URL     string          `json:"url,omitempty"`
+	Text    string          `json:"text"`
+	Score   float64         `json:"score,omitempty"`
+	Fields  map[string]any  `json:"fields,omitempty"`
 	Explain *SearchExplain  `json:"explain,omitempty"`
 	Before  []SearchPassage `json:"before,omitempty"`
 	After   []SearchPassage `json:"after,omitempty"`
@@ -88,17 +88,17 @@ type SearchPassage struct {
 
 // SearchExplain has the scores of each stage.
 type SearchExplain struct {
-	Place    int             `json:"place"` // before the reranker
-	Fused    float64         `json:"fused,omitempty"`
+	Place    int          `json:"place"` // before the reranker
+	Fused    float64      `json:"fused,omitempty"`
 	Text     *SearchStage `json:"text,omitempty"`
 	Vector   *SearchStage `json:"vector,omitempty"`
-	Reranked *float64        `json:"reranked,omitempty"`
+	Reranked *float64     `json:"reranked,omitempty"`
 }
 
 // SearchStage is the place of a passage in one ranking.
 type SearchStage struct {
-	Rank  int             `json:"rank"`
-	Score float64         `json:"score"` // BM25, or the cosine
+	Rank  int          `json:"rank"`
+	Score float64      `json:"score"` // BM25, or the cosine
 	Terms []SearchTerm `json:"terms,omitempty"`
 }
 

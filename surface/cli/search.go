@@ -123,7 +123,7 @@ func literal(text string) any {
 	return text
 }
 
-func printFound(w io.Writer, found api.KnowledgeFound) {
+func printFound(w io.Writer, found api.SearchFound) {
 	for i, p := range found.Passages {
 		place := p.Source
 		if p.Page > 0 {
@@ -153,7 +153,7 @@ func printFound(w io.Writer, found api.KnowledgeFound) {
 }
 
 // passageHead is the title of a passage with the headings it stands under.
-func passageHead(p api.KnowledgePassage) string {
+func passageHead(p api.SearchPassage) string {
 	switch {
 	case p.Heading == "" || p.Heading == p.Title:
 		return p.Title
@@ -190,7 +190,7 @@ func onScreen(text string) string {
 	}, text)
 }
 
-func printExplained(w io.Writer, e *api.KnowledgeExplain) {
+func printExplained(w io.Writer, e *api.SearchExplain) {
 	if e == nil {
 		return
 	}

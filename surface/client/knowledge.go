@@ -38,7 +38,7 @@ func (c *Client) SyncKnowledge(ctx context.Context, name string) (string, error)
 }
 
 // SearchKnowledge finds the passages that answer best.
-func (c *Client) SearchKnowledge(ctx context.Context, name string, q api.Searched) (out api.KnowledgeFound, err error) {
+func (c *Client) SearchKnowledge(ctx context.Context, name string, q api.Searched) (out api.SearchFound, err error) {
 	err = c.do(ctx, call{method: http.MethodPost, path: knowledgePath(name, "search"), body: q, again: true}, &out)
 	return out, err
 }
