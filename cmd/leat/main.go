@@ -14,12 +14,14 @@ func main() {
 	app.SpareCollections()
 	app.BoundMemory()
 	os.Exit(cli.Main(context.Background(), cli.Program{
-		Version: app.Version,
-		Args:    os.Args[1:],
-		In:      os.Stdin,
-		Out:     os.Stdout,
-		Err:     os.Stderr,
-		Start:   app.StartFor,
-		Formats: backends.Formats,
+		Version:  app.Version,
+		Args:     os.Args[1:],
+		In:       os.Stdin,
+		Out:      os.Stdout,
+		Err:      os.Stderr,
+		Start:    app.StartFor,
+		Formats:  backends.Formats,
+		Index:    backends.FolderIndex,
+		Embedder: backends.Embedder,
 	}))
 }

@@ -20,7 +20,7 @@ import (
 )
 
 func (c *commands) addAsk(root *cobra.Command) {
-	root.AddCommand(c.scoreCommand(), c.searchCommand(), c.modelCommand(), c.modelsCommand(), c.releasesCommand(), c.decisionsCommand(), c.sqlCommand(),
+	root.AddCommand(c.scoreCommand(), c.searchCommand(), c.evalCommand(), c.modelCommand(), c.modelsCommand(), c.releasesCommand(), c.decisionsCommand(), c.sqlCommand(),
 		c.signalsCommand(), c.eventsCommand(), c.keysCommand(), c.doctorCommand(), c.versionCommand())
 }
 

@@ -27,8 +27,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/llm"
 	"github.com/leat-ai/leat/model"
 	"github.com/leat-ai/leat/spec"
+	"github.com/leat-ai/leat/store/index"
 	"github.com/leat-ai/leat/surface/client"
 )
 
@@ -80,6 +82,10 @@ type Program struct {
 	Err     io.Writer
 	Start   Start
 	Formats func() []model.Format // the model formats that are built in
+	// Index opens an index in a folder, and Embedder what makes vectors of texts
+	// by its address, for commands that need no server.
+	Index    func(ctx context.Context, folder string) (index.Index, error)
+	Embedder func(ctx context.Context, address string) (llm.Embedder, error)
 }
 
 // Main runs the command that the arguments name and returns the exit code.

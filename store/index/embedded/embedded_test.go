@@ -14,7 +14,6 @@ import (
 func TestConforms(t *testing.T) {
 	for name, c := range map[string]Config{"one": {}, "several": {Segment: 40, Memory: 20_000, Cache: 2_000}} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			root := t.TempDir()
 			indextest.Run(t, indextest.Options{Checks: 60, Open: func(t testing.TB, name string) index.Index {
 				c.Path = filepath.Join(root, name)
