@@ -5,14 +5,20 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 )
 
 func main() {
 	only := flag.String("only", "", "")
 	abstain := flag.Float64("abstain", -1, "")
 	show := flag.Bool("show", false, "")
+	fitted := flag.String("fit", "", "")
 	flag.Parse()
 	ctx := context.Background()
+	if *fitted != "" {
+		fmt.Println(fit(ctx, strings.Split(*fitted, ",")))
+		return
+	}
 	if *only == "" || *only == "support" {
 		for _, part := range []string{"train", "test"} {
 			f, err := support(part)
@@ -28,6 +34,12 @@ func main() {
 	if *only == "" || *only == "aws" {
 		f, err := aws(ctx, *abstain, *show)
 		fmt.Printf("%+v %v\n", f, err)
+	}
+	if *only == "" || *only == "mtrag" {
+		for _, n := range []string{"cloud", "clapnq"} {
+			f, err := mtrag(ctx, n, *abstain)
+			fmt.Println(n, f, err)
+		}
 	}
 	os.Exit(0)
 }
