@@ -103,6 +103,7 @@ func (r *pdfReader) readable() error {
 // document mostly looks like.
 func (r *pdfReader) write(w *writer, pages int) error {
 	body, bold := r.body()
+	typed := r.typewritten()
 	sizes := r.headingSizes(body, bold)
 	repeated := r.repeated(pages)
 	for i := range r.blocks {
@@ -111,6 +112,9 @@ func (r *pdfReader) write(w *writer, pages int) error {
 			continue
 		}
 		out := Block{Kind: b.kind, Level: b.level}
+		if typed && b.kind == Code {
+			out.Kind = Paragraph
+		}
 		if b.isHeading(body, bold) {
 			out.Kind, out.Level = Heading, min(len(sizes)+1, 6)
 			if n := slices.Index(sizes, rounded(b.size)); n >= 0 {
@@ -146,6 +150,18 @@ func (r *pdfReader) body() (size float64, bold bool) {
 		}
 	}
 	return size, heavy*2 > all
+}
+
+// typewritten tells documents that are written in a font of equal widths as a
+// whole: it does not mean code there.
+func (r *pdfReader) typewritten() bool {
+	code := 0
+	for i := range r.blocks {
+		if r.blocks[i].kind == Code {
+			code += len(r.blocks[i].text)
+		}
+	}
+	return code*5 > r.letters*3
 }
 
 // isHeading tells a heading: a short paragraph in a larger font than the body,

@@ -7,6 +7,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/leat-ai/leat/flow/knowledge/document/pdf"
 )
 
@@ -30,7 +32,7 @@ type pdfLine struct {
 // taken from top to bottom instead.
 func layout(page pdf.Page) []pdfBlock {
 	lines := linesOf(page.Runs)
-	if jumps := jumpsUp(lines); jumps > 3 && jumps*4 > len(lines) {
+	if jumps := jumpsUp(lines); page.Fields > 0 || jumps > 3 && jumps*4 > len(lines) {
 		byPlace(page.Runs)
 		lines = linesOf(page.Runs)
 	}
@@ -93,6 +95,9 @@ func (m *lineMaker) add(r pdf.Run) {
 		case r.Text == m.last.Text && math.Abs(r.X-m.last.X) < 0.1*r.Size && math.Abs(r.Y-m.last.Y) < 0.1*r.Size:
 			return // drawn twice, to look bold
 		case blank:
+		case gap < 0 && m.accented(r.Text):
+			m.last = r
+			return
 		case gap > cellGap && !(len(m.line.pieces) == 0 && markOnly(m.text.String())):
 			m.cut()
 			m.left = r.X
@@ -124,9 +129,31 @@ func (m *lineMaker) add(r pdf.Run) {
 	m.last = r
 }
 
+// marks are accents that old fonts draw on their own, and what they are on a
+// letter.
+var marks = map[rune]rune{'`': '\u0300', '´': '\u0301', 'ˆ': '\u0302', '˜': '\u0303', '¯': '\u0304', '˘': '\u0306', '˙': '\u0307',
+	'¨': '\u0308', '˚': '\u030a', '˝': '\u030b', 'ˇ': '\u030c', '¸': '\u0327'}
+
+// accented puts a letter under the accent that was drawn before it.
+func (m *lineMaker) accented(text string) bool {
+	before := m.text.String()
+	accent, n := utf8.DecodeLastRuneInString(before)
+	mark, ok := marks[accent]
+	letter, size := utf8.DecodeRuneInString(text)
+	if letter == 'ı' {
+		letter = 'i'
+	}
+	if !ok || !unicode.IsLetter(letter) {
+		return false
+	}
+	m.text.Reset()
+	m.text.WriteString(before[:len(before)-n] + norm.NFC.String(string(letter)+string(mark)) + text[size:])
+	return true
+}
+
 // cut ends the open piece.
 func (m *lineMaker) cut() {
-	text := clean(m.text.String())
+	text := logical(clean(m.text.String()))
 	if m.mono*5 < m.size*4 {
 		text = strings.Join(strings.Fields(text), " ")
 	}
@@ -155,8 +182,15 @@ func (m *lineMaker) flush() {
 
 func (l pdfLine) joined(between string) string {
 	texts := make([]string, len(l.pieces))
+	rightToLeft := 0
 	for i, p := range l.pieces {
 		texts[i] = p.text
+		if _, rtl := directions(p.text); rtl > 0 {
+			rightToLeft++
+		}
+	}
+	if rightToLeft*2 > len(texts) {
+		slices.Reverse(texts)
 	}
 	return strings.Join(texts, between)
 }

@@ -52,8 +52,58 @@ func (f *File) Page(n int) (Page, error) {
 		}
 		readers = append(readers, r, strings.NewReader("\n"))
 	}
-	err = c.run(io.MultiReader(readers...), resources, 0)
-	return c.page, err
+	if err := c.run(io.MultiReader(readers...), resources, 0); err != nil {
+		return Page{}, err
+	}
+	c.state, c.stack, c.artifact = state{ctm: identity, scale: 1}, nil, 0
+	return c.page, c.annotations(d)
+}
+
+// mostAnnotations bounds the fields of a form that are read on a page.
+const mostAnnotations = 2000
+
+// annotations shows what is written into the fields of forms and in free text
+// upon the page (12.5.5).
+func (c *content) annotations(page value) error {
+	list, err := c.f.get(page, "Annots")
+	if err != nil {
+		return err
+	}
+	for i, a := range list.array {
+		if a, err = c.f.resolve(a); err != nil || i >= mostAnnotations {
+			return err
+		}
+		const hidden = 2
+		if kind := a.dict["Subtype"].str; kind != "Widget" && kind != "FreeText" || a.dict["F"].int()&hidden != 0 {
+			continue
+		}
+		appearance, err := c.f.get(a, "AP")
+		if err != nil {
+			return err
+		}
+		form, err := c.f.get(appearance, "N")
+		if err != nil {
+			return err
+		}
+		if form.data == 0 { // one of several, by the state of the field
+			if form, err = c.f.resolve(form.dict[a.dict["AS"].str]); err != nil {
+				return err
+			}
+		}
+		rect, err := c.f.get(a, "Rect")
+		if err != nil {
+			return err
+		}
+		if form.data == 0 || len(rect.array) != 4 {
+			continue
+		}
+		c.state.ctm = matrix{1, 0, 0, 1, min(rect.array[0].num, rect.array[2].num), min(rect.array[1].num, rect.array[3].num)}
+		c.page.Fields++
+		if err := c.form(form, 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // inherited is an attribute of a page or of a node above it (7.7.3.4).
@@ -283,8 +333,15 @@ func (c *content) object(name string, depth int) error {
 	if form.dict["Subtype"].isName("Image") {
 		c.page.Images++
 	}
+	if !form.dict["Subtype"].isName("Form") {
+		return nil
+	}
+	return c.form(form, depth)
+}
+
+func (c *content) form(form value, depth int) error {
 	c.forms++
-	if !form.dict["Subtype"].isName("Form") || depth >= deepForms || c.forms > mostForms {
+	if depth >= deepForms || c.forms > mostForms {
 		return nil
 	}
 	resources, err := c.f.get(form, "Resources")
@@ -328,14 +385,27 @@ func (c *content) showAll(parts []value) {
 	}
 }
 
+// wideSpace is the space between characters, in units of the size, from which
+// on each character is a run of its own: it may stand in the next column.
+const wideSpace = 0.2
+
 // show shows a string at the place of the text and moves that place on.
 func (c *content) show(s string) {
 	st := &c.state
 	if st.font == nil || s == "" {
 		return
 	}
-	at := matrix{st.size * st.scale, 0, 0, st.size, 0, st.rise}.times(c.text).times(st.ctm)
+	apart := st.charSpace > wideSpace*st.size
 	var text strings.Builder
+	start := c.text
+	flush := func(after float64) {
+		at := c.shown(start)
+		c.text = matrix{1, 0, 0, 1, after, 0}.times(c.text)
+		if text.Len() > 0 && c.artifact == 0 {
+			c.add(text.String(), at, c.shown(c.text))
+		}
+		text.Reset()
+	}
 	moved := 0.0
 	st.font.glyphs(s, func(g glyph) {
 		if g.known {
@@ -348,13 +418,19 @@ func (c *content) show(s string) {
 			w += st.wordSpace
 		}
 		moved += w * st.scale
+		if apart {
+			flush(g.width * st.size * st.scale)
+			c.text = matrix{1, 0, 0, 1, moved - g.width*st.size*st.scale, 0}.times(c.text)
+			start, moved = c.text, 0
+		}
 	})
-	c.text = matrix{1, 0, 0, 1, moved, 0}.times(c.text)
-	after := matrix{st.size * st.scale, 0, 0, st.size, 0, st.rise}.times(c.text).times(st.ctm)
-	if c.artifact > 0 || text.Len() == 0 {
-		return
-	}
-	c.add(text.String(), at, after)
+	flush(moved)
+}
+
+// shown is the place of the text on the page.
+func (c *content) shown(text matrix) matrix {
+	st := &c.state
+	return matrix{st.size * st.scale, 0, 0, st.size, 0, st.rise}.times(text).times(st.ctm)
 }
 
 // add notes a run, seen along its own direction.

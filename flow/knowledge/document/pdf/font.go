@@ -114,6 +114,12 @@ func (f *File) fillSimple(fo *font, d value) error {
 		base = encoding.dict["BaseEncoding"].str
 	}
 	table := standard
+	switch {
+	case strings.Contains(fo.base, "ZapfDingbats"):
+		table = dingbats
+	case strings.HasSuffix(fo.base, "Symbol") || strings.HasSuffix(fo.base, "SymbolMT"):
+		table = symbol
+	}
 	switch base {
 	case "WinAnsiEncoding":
 		table = winAnsi

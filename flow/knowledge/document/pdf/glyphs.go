@@ -37,6 +37,43 @@ func standard(c byte) rune {
 	return 0
 }
 
+// dingbats knows the marks that forms and lists use.
+func dingbats(c byte) rune {
+	switch c {
+	case '3', '4':
+		return '✔'
+	case '5', '6', '7', '8':
+		return '✘'
+	case 'l':
+		return '●'
+	case 'n':
+		return '■'
+	case 'u':
+		return '◆'
+	}
+	return 0
+}
+
+var (
+	symbolUpper = []rune("ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ")
+	symbolLower = []rune("αβχδεφγηιϕκλμνοπθρστυϖωξψζ")
+)
+
+// symbol is the Greek part of the font Symbol; its other marks are few in text.
+func symbol(c byte) rune {
+	switch {
+	case c >= 'A' && c <= 'Z':
+		return symbolUpper[c-'A']
+	case c >= 'a' && c <= 'z':
+		return symbolLower[c-'a']
+	case c == 0xb7:
+		return '•'
+	case c >= ' ' && c < 0x7f:
+		return rune(c)
+	}
+	return 0
+}
+
 // glyphNames are names of glyphs and their characters. Letters with accents are
 // put together from their names, so they are not among them.
 var glyphNames = func() map[string]string {

@@ -50,6 +50,7 @@ type Page struct {
 	Runs          []Run
 	Unknown       int // glyphs whose characters the file does not say
 	Images        int
+	Fields        int // of forms; their runs come after those of the page
 }
 
 // File is an open PDF file. It is for one goroutine.
