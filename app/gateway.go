@@ -2,12 +2,19 @@ package app
 
 import (
 	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/leat-ai/leat/backends"
+	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/decide/record"
 	"github.com/leat-ai/leat/guard/egress"
@@ -27,7 +34,7 @@ func (a *App) openGateway(ctx context.Context) (func(context.Context) error, err
 	if err != nil {
 		return nil, err
 	}
-	prices, err := gateway.KnownPrices()
+	prices, err := pricesOf(filepath.Join(a.config.Home, "prices.json"))
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +47,36 @@ func (a *App) openGateway(ctx context.Context) (func(context.Context) error, err
 		return nil, err
 	}
 	return a.gateway.Close, nil
+}
+
+// maxPrices bounds the file of prices, in bytes.
+const maxPrices = 8 << 20
+
+// pricesOf are the built-in prices, and before them those of a file, if there
+// is one.
+func pricesOf(file string) (gateway.Prices, error) {
+	prices, err := gateway.KnownPrices()
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return prices, nil
+	}
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Unavailable, "the file of prices cannot be read")
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxPrices))
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Unavailable, "the file of prices cannot be read")
+	}
+	own, err := gateway.ParsePrices(text)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "%s", file)
+	}
+	maps.Copy(prices, own)
+	return prices, nil
 }
 
 // convergeGateway puts the LLMs of the project in force.

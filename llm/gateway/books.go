@@ -20,7 +20,7 @@ const (
 	// and not kept: a catalog that does not answer holds nobody up.
 	maxQueued = 100_000
 	flushMost = 5000 // calls in one transaction
-	rowsMost  = 8   // in one statement
+	rowsMost  = 8    // in one statement
 )
 
 // books write the ledger.

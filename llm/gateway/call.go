@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ type call struct {
 	g     *Gateway
 	ctx   context.Context // of the whole call
 	end   context.CancelFunc
+	span  func(error) // ends the span; nil: there is none
 	who   Caller
 	named *model
 	work  workload
@@ -64,6 +66,10 @@ func (g *Gateway) begin(ctx context.Context, name string, op Operation) (*call, 
 	}
 	now := g.deps.Clock.Now()
 	c := &call{g: g, who: who, named: m, info: Call{ID: newID(now), At: now, Operation: op, LLM: m.spec.Name, Caller: who.Name, Via: what}}
+	if g.deps.Telemetry.Tracing() {
+		ctx, c.span = g.deps.Telemetry.Span(ctx, string(op)+" "+m.spec.Name,
+			slog.String("gen_ai.operation.name", string(op)), slog.String("gen_ai.request.model", m.spec.Name), slog.String("leat.llm.call", c.info.ID))
+	}
 	c.ctx, c.end = context.WithTimeout(ctx, m.spec.Timeouts.Total.Std())
 	return c, nil
 }
@@ -325,8 +331,11 @@ func (c *call) finish(err error) error {
 	c.mu.Unlock()
 	c.g.tell.call(c.named, &info)
 	c.g.books.add(info)
-	if failed := c.record(info, err); failed != nil && err == nil {
+	if failed := c.record(info); failed != nil && err == nil {
 		err = failed
+	}
+	if c.span != nil {
+		c.span(err)
 	}
 	c.end()
 	if err != nil {
@@ -352,7 +361,7 @@ func (c *call) count(err error) {
 }
 
 // record hands the call to the decision log.
-func (c *call) record(info Call, err error) error {
+func (c *call) record(info Call) error {
 	how := c.named.spec.Record
 	if c.g.deps.Recorder == nil || how == "off" {
 		return nil
@@ -362,11 +371,11 @@ func (c *call) record(info Call, err error) error {
 		e.Question = c.question()
 	}
 	ctx := context.WithoutCancel(c.ctx)
-	if failed := c.g.deps.Recorder.Record(ctx, e); failed != nil && e.Required {
-		return fault.Wrap(failed, fault.Unavailable, "the call could not be recorded, and LLM %q gives no answer without a record", info.LLM)
+	failed := c.g.deps.Recorder.Record(ctx, e)
+	if failed == nil || !e.Required {
+		return nil
 	}
-	_ = err
-	return nil
+	return fault.Wrap(failed, fault.Unavailable, "the call could not be recorded, and LLM %q gives no answer without a record", info.LLM)
 }
 
 // scope says whose answers may be given again: those of the same caller with

@@ -569,3 +569,34 @@ func TestRerank(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestRoutes looks at where calls go, of many.
+func TestRoutes(t *testing.T) {
+	sayer := func(wait time.Duration) *fake {
+		return &fake{script: func(int, llm.Request) (llm.Stream, error) {
+			time.Sleep(wait)
+			return says("x", 1, 1), nil
+		}}
+	}
+	places := map[string]*fake{one: sayer(0), two: sayer(0), three: sayer(0)}
+	three3, one1, zero := 3, 1, 0
+	l := newLab(t, places, &spec.LLM{Name: "gpt", Deployments: []spec.LLMDeployment{{At: one, Weight: &three3}, {At: two, Weight: &one1}, {At: three, Weight: &zero}}})
+	for range 1000 {
+		if _, _, err := l.ask(as("ann"), "gpt", hello()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := places[one].calls.Load(); n < 680 || n > 820 || places[three].calls.Load() != 0 {
+		t.Errorf("%d of a thousand calls went to the weight of 3, and %d to that of 0", n, places[three].calls.Load())
+	}
+	places = map[string]*fake{one: sayer(3 * time.Millisecond), two: sayer(0)}
+	l = newLab(t, places, &spec.LLM{Name: "gpt", Deployments: at(one, two), Route: "latency"})
+	for range 200 {
+		if _, _, err := l.ask(as("ann"), "gpt", hello()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := places[one].calls.Load(); n > 20 {
+		t.Errorf("%d of 200 calls went to the slower one", n)
+	}
+}
