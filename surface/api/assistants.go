@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"reflect"
 	"strings"
@@ -166,7 +167,10 @@ func (a *API) tell(w http.ResponseWriter, r *http.Request, q knowledge.Question)
 		if _, err = w.Write([]byte("event: " + event + "\ndata: " + string(text) + "\n\n")); err != nil {
 			return fault.Wrap(err, fault.Unavailable, "nobody reads the answer")
 		}
-		return flush.Flush()
+		if err = flush.Flush(); errors.Is(err, http.ErrNotSupported) {
+			return nil // who asks from within the process gets the answer at its end
+		}
+		return err
 	}
 	q.Emit = func(p knowledge.Part) error {
 		return send(EventPart, AnswerPart{Text: p.Text, Sentence: p.Sentence, Citations: p.Citations, Passages: p.Passages})
