@@ -1,4 +1,4 @@
 package main
 
 // peerVersion is what internal/tools/requirements-litellm.txt pins.
-const peerVersion = "1.109.1"
+const peerVersion = "1.106.0"

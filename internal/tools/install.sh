@@ -249,6 +249,7 @@ bench)
     python_set feast venv-feast
     python_peers scoring
     python_set mlserver venv-mlserver
+    python_set litellm venv-litellm
     node_peer
     ;;
 lint)
