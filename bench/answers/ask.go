@@ -44,6 +44,11 @@ func (a *assistant) ask(ctx context.Context, question string, turns []knowledge.
 	return a.driver.Ask(ctx, knowledge.Question{Assistant: "bench", Text: question, Conversation: turns, Received: time.Now()})
 }
 
+func (a *assistant) emit(ctx context.Context, question string, emit func(knowledge.Part) error) (knowledge.Answer, error) {
+	ctx = identity.With(ctx, identity.Local())
+	return a.driver.Ask(ctx, knowledge.Question{Assistant: "bench", Text: question, Emit: emit, Received: time.Now()})
+}
+
 // live is where the one release comes from.
 type live struct{ assistant deploy.Assistant }
 

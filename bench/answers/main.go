@@ -41,5 +41,9 @@ func main() {
 			fmt.Println(n, f, err)
 		}
 	}
+	if *only == "" || *only == "injection" {
+		f, err := injection(ctx)
+		fmt.Printf("%+v %v\n", f, err)
+	}
 	os.Exit(0)
 }

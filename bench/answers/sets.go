@@ -18,6 +18,7 @@ type text struct {
 	ID    string `json:"_id"`
 	Title string `json:"title"`
 	Text  string `json:"text"`
+	URL   string `json:"-"`
 }
 
 // question is a question of a set with what is known of its answer.

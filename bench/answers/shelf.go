@@ -25,6 +25,7 @@ type shelf struct {
 	index    *embedded.Index
 	texts    map[string][]byte // by document
 	versions map[string]string
+	urls     map[string]string
 	passages int
 }
 
@@ -35,7 +36,7 @@ func newShelf(ctx context.Context, language, format string, texts []text) (*shel
 	if err != nil {
 		return nil, err
 	}
-	s := &shelf{dir: dir, texts: map[string][]byte{}, versions: map[string]string{}}
+	s := &shelf{dir: dir, texts: map[string][]byte{}, versions: map[string]string{}, urls: map[string]string{}}
 	if s.index, err = embedded.Open(ctx, embedded.Config{Path: dir}); err != nil {
 		return nil, err
 	}
@@ -65,6 +66,7 @@ func (s *shelf) put(ctx context.Context, build index.Build, format string, texts
 		}
 		sum := sha256.Sum256(source)
 		s.texts[t.ID], s.versions[t.ID] = doc.Text, hex.EncodeToString(sum[:])
+		s.urls[t.ID] = t.URL
 		title := t.Title
 		if title == "" {
 			title = doc.Title
@@ -97,7 +99,7 @@ func (s *shelf) Search(ctx context.Context, q store.Search) (store.Found, error)
 	hits, err := s.index.Search(ctx, index.Query{Snapshot: "live", Text: q.Text, K: q.K, Filter: q.Filter, Who: index.ReaderOf("", nil)})
 	found := store.Found{Knowledge: q.Knowledge, Snapshot: "live"}
 	for _, h := range hits {
-		found.Passages = append(found.Passages, store.Scored{Passage: h.Passage, Score: h.Score})
+		found.Passages = append(found.Passages, store.Scored{Passage: h.Passage, Score: h.Score, URL: s.urls[h.Passage.Document]})
 	}
 	return found, err
 }
