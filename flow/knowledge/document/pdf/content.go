@@ -389,6 +389,9 @@ func (c *content) showAll(parts []value) {
 // on each character is a run of its own: it may stand in the next column.
 const wideSpace = 0.2
 
+// noSpace is the width, in units of the size, below which a space is not seen.
+const noSpace = 0.06
+
 // show shows a string at the place of the text and moves that place on.
 func (c *content) show(s string) {
 	st := &c.state
@@ -408,14 +411,16 @@ func (c *content) show(s string) {
 	}
 	moved := 0.0
 	st.font.glyphs(s, func(g glyph) {
-		if g.known {
-			text.WriteString(g.text)
-		} else {
-			c.page.Unknown++
-		}
 		w := g.width*st.size + st.charSpace
 		if g.space {
 			w += st.wordSpace
+		}
+		switch {
+		case !g.known:
+			c.page.Unknown++
+		case g.text == " " && w < noSpace*st.size: // made narrow until it is none
+		default:
+			text.WriteString(g.text)
 		}
 		moved += w * st.scale
 		if apart {
