@@ -430,7 +430,7 @@ func (l *listing) close(ctx context.Context) error {
 	return s.deps.DB.Write(ctx, func(tx catalog.Tx) error {
 		for _, id := range l.gone {
 			d := l.known[id]
-			d.State, d.Changed, d.mark = stateWithdrawn, s.deps.Clock.Now(), ""
+			d.State, d.Changed, d.mark = stateWithdrawn, l.plan.Began, ""
 			if err := s.putDocument(ctx, tx, name, d); err != nil {
 				return err
 			}
