@@ -43,7 +43,9 @@ type prepared struct {
 	Chunks   []chunk.Chunk
 	Vectors  [][]float32 // of the chunks, where there is an embedder
 	Embedder string      // that made them
-	Sum      string      // of all of the above but the vectors and the mark
+	// Sum is the digest of all of the above but the vectors, the mark and the
+	// time: a file that was only touched is no other document.
+	Sum string
 
 	Same    bool // the source says that nothing has changed
 	Gone    bool // it was there when the source was listed, and is not any more
@@ -274,10 +276,9 @@ func (r *reading) documentReaders(doc document.Document, p *prepared) {
 func (p *prepared) sum() string {
 	text, err := json.Marshal(struct {
 		Version, Text, Title, URL, Format, Language string
-		Modified                                    time.Time
 		Fields                                      map[string]string
 		Chunks                                      []chunk.Chunk
-	}{p.Version, p.Text, p.Title, p.URL, p.Format, p.Language, p.Modified, p.Fields, p.Chunks})
+	}{p.Version, p.Text, p.Title, p.URL, p.Format, p.Language, p.Fields, p.Chunks})
 	if err != nil {
 		return "" // of text and numbers: it can be written
 	}
