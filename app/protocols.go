@@ -26,6 +26,7 @@ func (a *App) openProtocols(s *server.Server, scoring *realtime.Service) error {
 	predict.Register(s, front)
 	a.openFeast(s)
 	a.openOpenAI(s)
+	a.openMCP(s)
 	return cloudevents.Register(s, a.inbox)
 }
 

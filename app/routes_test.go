@@ -66,6 +66,12 @@ var access = mlflowAccess(map[string]string{
 	"GET /swagger.json":                                 "score",
 	"GET /endpoints/{endpoint}/swagger.json":            readOrScore,
 
+	"POST /mcp":   anyKey, // offers what the key may use
+	"GET /mcp":    anyKey,
+	"DELETE /mcp": anyKey,
+	"GET /.well-known/oauth-protected-resource":     open,
+	"GET /.well-known/oauth-protected-resource/mcp": open,
+
 	"POST /get-online-features":     "read",
 	"POST /write-to-online-store":   "run",
 	"POST /push":                    "run",

@@ -40,13 +40,17 @@ type SourceStatus struct {
 	Reason    string    `json:"reason,omitempty"` // why it could not be read
 }
 
+// Names lists every knowledge, by name.
+func (s *Store) Names() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.specs))
+}
+
 // List shows how every knowledge is, by name.
 func (s *Store) List(ctx context.Context) ([]Status, error) {
-	s.mu.Lock()
-	names := slices.Sorted(maps.Keys(s.specs))
-	s.mu.Unlock()
 	all := []Status{}
-	for _, name := range names {
+	for _, name := range s.Names() {
 		st, err := s.Status(ctx, name)
 		if fault.Is(err, fault.NotFound) {
 			continue // it went meanwhile

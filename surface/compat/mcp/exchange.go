@@ -80,18 +80,38 @@ func (x *exchange) instructions() string {
 func add[In, Out any](x *exchange, s *sdk.Server, t *sdk.Tool, f func(ctx context.Context, in In) (Out, error)) {
 	open := false
 	t.Annotations = &sdk.ToolAnnotations{Title: t.Title, ReadOnlyHint: true, IdempotentHint: true, OpenWorldHint: &open}
-	sdk.AddTool(s, t, func(ctx context.Context, _ *sdk.CallToolRequest, in In) (_ *sdk.CallToolResult, out Out, err error) {
-		defer func() { // it runs on a goroutine of the SDK, where nobody else looks
-			if p := recover(); p != nil {
-				err = told(fault.New(fault.Internal, "a tool panicked: %v\n%s", p, debug.Stack()))
-			}
-		}()
-		within, cancel := context.WithCancel(x.ctx)
+	sdk.AddTool(s, t, func(ctx context.Context, _ *sdk.CallToolRequest, in In) (*sdk.CallToolResult, Out, error) {
+		within, cancel := x.within(ctx)
 		defer cancel()
-		defer context.AfterFunc(ctx, cancel)()
-		out, err = f(within, in)
+		var out Out
+		err := x.guarded(t.Name, func() (err error) {
+			out, err = f(within, in)
+			return err
+		})
 		return nil, out, told(err)
 	})
+}
+
+// within is the context of the request, until the call ends.
+func (x *exchange) within(call context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(x.ctx)
+	stop := context.AfterFunc(call, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
+// guarded calls f, and makes an error of a panic: calls run on goroutines of
+// the SDK and on our own, where the front door does not look.
+func (x *exchange) guarded(what string, f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			x.Log.Error("a tool panicked", "tool", what, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fault.New(fault.Internal, "something went wrong inside the server")
+		}
+	}()
+	return f()
 }
 
 // told is an error as a model reads it: a sentence, and what to do about it.

@@ -30,7 +30,11 @@ package mcp
 
 import (
 	"context"
+	"encoding/base64"
+	"log/slog"
 	"net/http"
+	"strings"
+	"unicode/utf8"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -77,6 +81,7 @@ type Services struct {
 	Names      Names
 	// Version is that of Leat.
 	Version string
+	Log     *slog.Logger
 }
 
 // Path is where the protocol is spoken.
@@ -114,8 +119,28 @@ type serverKey struct{}
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	who, _ := identity.From(r.Context()) // without, there is nothing that they may
 	w.Header().Set("X-Accel-Buffering", "no")
+	if name, ok := decoded(r.Header.Get(nameHeader)); ok {
+		r = r.Clone(r.Context()) // a header belongs to who made it
+		r.Header.Set(nameHeader, name)
+	}
 	x := h.exchange(r.Context(), who)
 	h.protocol.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), serverKey{}, x.server())))
+}
+
+// nameHeader has the name of the tool or resource that a request is about.
+const nameHeader = "Mcp-Name"
+
+// decoded is the text of a header that is written in base64 because it is more
+// than ASCII, as the addresses of resources may be. The SDK compares such a
+// header with the body as it stands.
+func decoded(value string) (string, bool) {
+	encoded, ok := strings.CutPrefix(value, "=?base64?")
+	if !ok {
+		return "", false
+	}
+	encoded, ok = strings.CutSuffix(encoded, "?=")
+	text, err := base64.StdEncoding.DecodeString(encoded)
+	return string(text), ok && err == nil && utf8.Valid(text)
 }
 
 // serverOf is the server of a request.

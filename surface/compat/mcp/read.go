@@ -128,8 +128,8 @@ type verifyOut struct {
 	Reason   string `json:"reason,omitempty" jsonschema:"why it is not verified"`
 	ID       string `json:"id"`
 	Version  string `json:"version" jsonschema:"SHA-256 of the document"`
-	Start    int    `json:"start,omitempty" jsonschema:"where it stands first, in bytes of the text"`
-	End      int    `json:"end,omitempty"`
+	Start    int    `json:"start" jsonschema:"where it stands first, in bytes of the text"`
+	End      int    `json:"end"`
 	Found    int    `json:"occurrences,omitempty" jsonschema:"how often it stands there; 100 are counted"`
 	Current  bool   `json:"current" jsonschema:"the document has not changed since"`
 	SHA256   string `json:"text_sha256" jsonschema:"of the whole text"`
@@ -191,10 +191,14 @@ func (x *exchange) addResources(s *sdk.Server) {
 		if !strings.HasPrefix(r.Params.URI, scheme) {
 			return nil, sdk.ResourceNotFoundError(r.Params.URI)
 		}
-		within, cancel := context.WithCancel(x.ctx)
+		within, cancel := x.within(ctx)
 		defer cancel()
-		defer context.AfterFunc(ctx, cancel)()
-		i, text, _, err := x.text(within, r.Params.URI, "")
+		var i id
+		var text []byte
+		err := x.guarded("resource", func() (err error) {
+			i, text, _, err = x.text(within, r.Params.URI, "")
+			return err
+		})
 		switch {
 		case fault.Is(err, fault.NotFound) || fault.Is(err, fault.Invalid):
 			return nil, sdk.ResourceNotFoundError(r.Params.URI)

@@ -57,12 +57,12 @@ func (x *exchange) search(ctx context.Context, in searchIn) (searchOut, error) {
 }
 
 type documentsIn struct {
-	Query      string          `json:"query" jsonschema:"what to look for: a question or a few words"`
-	Knowledge  string          `json:"knowledge,omitempty" jsonschema:"where to look; everywhere when absent"`
-	Filter     json.RawMessage `json:"filter,omitempty" jsonschema:"narrows the documents by their fields: {\"field\":NAME,\"eq\":VALUE}, also in, gt, gte, lt, lte, exists; combined by {\"and\":[...]}, {\"or\":[...]}, {\"not\":...}; a time is {\"time\":\"2026-11-22T10:00:00Z\"}"`
-	TopK       int             `json:"top_k,omitempty" jsonschema:"how many passages; 10 when absent, 100 at most"`
-	AsOf       string          `json:"as_of,omitempty" jsonschema:"answer as of then: a date or a time of RFC 3339"`
-	Neighbours int             `json:"neighbours,omitempty" jsonschema:"how many passages around each are given too; 10 at most"`
+	Query      string         `json:"query" jsonschema:"what to look for: a question or a few words"`
+	Knowledge  string         `json:"knowledge,omitempty" jsonschema:"where to look; everywhere when absent"`
+	Filter     map[string]any `json:"filter,omitempty" jsonschema:"narrows the documents by their fields: {\"field\":NAME,\"eq\":VALUE}, also in, gt, gte, lt, lte, exists; combined by {\"and\":[...]}, {\"or\":[...]}, {\"not\":...}; a time is {\"time\":\"2026-11-22T10:00:00Z\"}"`
+	TopK       int            `json:"top_k,omitempty" jsonschema:"how many passages; 10 when absent, 100 at most"`
+	AsOf       string         `json:"as_of,omitempty" jsonschema:"answer as of then: a date or a time of RFC 3339"`
+	Neighbours int            `json:"neighbours,omitempty" jsonschema:"how many passages around each are given too; 10 at most"`
 }
 
 type documentsOut struct {
@@ -106,7 +106,7 @@ func (x *exchange) searchDocuments(ctx context.Context, in documentsIn) (documen
 		return documentsOut{Passages: []passage{}}, fault.New(fault.Invalid, "top_k is %d; it must be between 1 and %d", s.K, maxTop)
 	}
 	if len(in.Filter) > 0 {
-		if s.Filter, err = index.ParseFilter(in.Filter); err != nil {
+		if s.Filter, err = filterOf(in.Filter); err != nil {
 			return documentsOut{Passages: []passage{}}, err
 		}
 	}
@@ -114,6 +114,15 @@ func (x *exchange) searchDocuments(ctx context.Context, in documentsIn) (documen
 		return documentsOut{Passages: []passage{}}, err
 	}
 	return x.passages(ctx, s, names)
+}
+
+// filterOf reads a filter out of the object that the protocol made of it.
+func filterOf(object map[string]any) (index.Filter, error) {
+	text, err := json.Marshal(object)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "the filter is not JSON")
+	}
+	return index.ParseFilter(text)
 }
 
 // timeOf reads a time, or the end of a day.
@@ -149,7 +158,10 @@ func (x *exchange) passages(ctx context.Context, s store.Search, names []string)
 		group.Go(func() error {
 			s := s
 			s.Knowledge = name
-			found[i], failed[i] = x.Searcher.Search(ctx, s)
+			failed[i] = x.guarded("search of "+name, func() (err error) {
+				found[i], err = x.Searcher.Search(ctx, s)
+				return err
+			})
 			return nil
 		})
 	}
