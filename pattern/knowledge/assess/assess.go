@@ -17,6 +17,7 @@ import (
 	"io"
 
 	"github.com/leat-ai/leat/base/fault"
+	corpus "github.com/leat-ai/leat/flow/knowledge"
 	"github.com/leat-ai/leat/pattern/knowledge"
 )
 
@@ -27,7 +28,7 @@ type Case struct {
 	Question     string           `json:"question"`
 	Conversation []knowledge.Turn `json:"conversation,omitempty"`
 	// Documents are grades by source: above 0 it answers the question.
-	Documents map[string]int `json:"documents,omitempty"`
+	Documents corpus.Grades `json:"documents,omitempty"`
 	// Answers are what people say; the best match counts.
 	Answers []string `json:"answers,omitempty"`
 	// Answerable is false where the sources have no answer; nil: not known.

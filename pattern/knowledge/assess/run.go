@@ -57,6 +57,7 @@ type Outcome struct {
 
 	release    string
 	answerable *bool
+	failed     error
 }
 
 // Names of figures, as gates write them.
@@ -109,6 +110,13 @@ func Run(ctx context.Context, asker Asker, assistant string, cases []Case, o Opt
 	if ctx.Err() != nil {
 		return Report{}, fault.Wrap(ctx.Err(), fault.KindOf(ctx.Err()), "the questions were not all asked")
 	}
+	// What is wrong with asking at all is an error of the run, not of answers.
+	for _, o := range outcomes {
+		switch fault.KindOf(o.failed) {
+		case fault.NotFound, fault.Forbidden, fault.Unauthenticated:
+			return Report{}, o.failed
+		}
+	}
 	return report(assistant, outcomes), nil
 }
 
@@ -118,7 +126,7 @@ func ask(ctx context.Context, asker Asker, assistant string, c Case, judge Judge
 	a, err := asker.Ask(ctx, knowledge.Question{Assistant: assistant, Text: c.Question, Conversation: c.Conversation})
 	out.Seconds = time.Since(begun).Seconds()
 	if err != nil {
-		out.Error = err.Error()
+		out.Error, out.failed = err.Error(), err
 	}
 	out.Answer, out.Decision, out.Abstained, out.release = a.Text, a.ID, a.Abstained, a.Release
 	for _, p := range a.Passages {

@@ -8,7 +8,8 @@
 // order. What Clean returns has, whatever it was given:
 //
 //   - no address but the allowed ones, each exactly as it was allowed: of any
-//     other the host alone is left, with its dots in brackets, as text;
+//     other the host alone is left, with its dots in brackets, as text, and of
+//     mail that a cited passage names, the whole address in words;
 //   - no image, no reference or definition of Markdown, no tag of HTML, no
 //     autolink, no entity that would become one of these when it is shown;
 //   - no character that is not seen: zero width, direction, tags, controls.

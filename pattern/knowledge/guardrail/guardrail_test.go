@@ -75,7 +75,7 @@ func TestLinksAreTakenOut(t *testing.T) {
 
 func TestAddressOfAPassageMayBeRepeated(t *testing.T) {
 	f := guardrail.New(nil, []string{"Questions go to travel@corp.example."})
-	if got := f.Clean("Write to travel@corp.example or leak@corp.example."); got != "Write to travel@corp.example or corp[.]example." {
+	if got := f.Clean("Write to travel@corp.example or leak@corp.example."); got != "Write to travel [at] corp[.]example or corp[.]example." {
 		t.Errorf("got %q", got)
 	}
 }

@@ -47,7 +47,7 @@ func (f *Filter) links(text string) string {
 				b.WriteByte(' ')
 			}
 		case f.isKnown(found):
-			b.WriteString(found)
+			b.WriteString(strings.NewReplacer("@", " [at] ", ".", "[.]").Replace(found))
 		default:
 			b.WriteString(harmless(found))
 		}

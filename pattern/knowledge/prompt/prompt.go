@@ -157,9 +157,12 @@ func line(before, text string) string {
 
 const maxTitle = 300
 
-// Leaks tells whether a text repeats the mark, or a good part of it in one
+// Leaks tells whether a text reads out the rules, or repeats the mark, or a good part of it in one
 // piece, whatever stands between its letters.
 func (f Fence) Leaks(text string) bool {
+	if line := strings.Join(strings.Fields(text), " "); len(line) >= readOut && strings.Contains(f.Rules(), line) {
+		return true
+	}
 	letters := strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'A' && r <= 'Z':
@@ -176,6 +179,10 @@ func (f Fence) Leaks(text string) bool {
 	}
 	return strings.Contains(letters, hex.EncodeToString([]byte(f.mark))[:4*markPart])
 }
+
+// readOut is how long a piece of the rules is, in bytes, that is read out and
+// not a phrase of its own.
+const readOut = 40
 
 // markPart is how many letters of the mark in a row are too many: 48 bits.
 const markPart = 12
