@@ -19,7 +19,7 @@ import (
 // protocol, and has documents ranked by Cohere's.
 func (a *App) openOpenAI(s *server.Server) {
 	openai.Register(s, openai.Services{
-		Assistants: a.driver, LLMs: a.gateway, Names: &a.askable,
+		Assistants: asking{a}, LLMs: a.gateway, Names: &a.askable,
 		Searcher: a.known, Stores: vectorStores{a}, Ledger: decide.NewLedger(a.catalog, a.clock, 0),
 	})
 	cohere.Register(s, a.gateway)

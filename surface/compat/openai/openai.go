@@ -217,24 +217,39 @@ func (x *exchange) read() ([]byte, error) {
 // shallow refuses a body that is nested too deep, before a parser descends
 // into it.
 func shallow(body []byte) error {
-	depth, quoted := 0, false
+	depth := 0
 	for i := 0; i < len(body); i++ {
-		switch c := body[i]; {
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-			if c == '\\' {
-				i++
-			}
-		case c == '{' || c == '[':
+		switch body[i] {
+		case '"':
+			i = quoteEnd(body, i)
+		case '{', '[':
 			if depth++; depth > maxDepth {
 				return fault.New(fault.Invalid, "the body is nested deeper than %d", maxDepth)
 			}
-		case c == '}' || c == ']':
+		case '}', ']':
 			depth--
 		}
 	}
 	return nil
+}
+
+// quoteEnd is where the string ends that begins at a place, or the body's end.
+func quoteEnd(body []byte, at int) int {
+	for {
+		next := bytes.IndexByte(body[at+1:], '"')
+		if next < 0 {
+			return len(body)
+		}
+		from := at + 1
+		at = from + next
+		escapes := 0
+		for at-1-escapes >= from && body[at-1-escapes] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return at
+		}
+	}
 }
 
 // reply answers with the JSON in x.out.

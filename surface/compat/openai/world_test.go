@@ -41,29 +41,35 @@ type world struct {
 	gone     bool           // a part of an answer found nobody
 }
 
-// start serves a world; its address is the answer's URL.
+// start serves a world.
 func start(t testing.TB, auth server.Auth) (*world, *server.Server) {
 	t.Helper()
-	tel, err := telemetry.New(t.Context(), telemetry.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "catalog.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
+	w := &world{fails: map[string]int{"flaky": 2, "flaky-js": 2}}
+	return w, serve(t, auth, openai.Services{Assistants: w, LLMs: w, Names: w, Searcher: w, Stores: w, Ledger: decide.NewLedger(db, clock.System{}, 0)})
+}
+
+// serve listens for services.
+func serve(t testing.TB, auth server.Auth, services openai.Services) *server.Server {
+	t.Helper()
+	tel, err := telemetry.New(t.Context(), telemetry.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := server.New(server.Config{Listen: "127.0.0.1:0", Auth: auth}, keys{}, tel)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{fails: map[string]int{"flaky": 2, "flaky-js": 2}}
-	openai.Register(s, openai.Services{Assistants: w, LLMs: w, Names: w, Searcher: w, Stores: w, Ledger: decide.NewLedger(db, clock.System{}, 0)})
+	openai.Register(s, services)
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Stop(context.WithoutCancel(t.Context())) })
-	return w, s
+	return s
 }
 
 // keys knows one key that may ask all, and one that may ask nothing.
