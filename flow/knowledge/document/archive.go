@@ -117,7 +117,7 @@ func (a *archive) has(name string) bool { return a.entries[strings.ToLower(name)
 // A part that grows by more than this factor while it is unpacked is made to
 // do harm; parts below harmless are not asked. Deflate reaches 1,032.
 const (
-	mostSwelling = 300
+	mostSwelling = 200
 	harmless     = 8 << 20
 )
 

@@ -107,7 +107,7 @@ type element struct {
 
 // longestToken bounds a single tag, comment or text of a page; scripts with
 // pictures in them are long.
-const longestToken = 16 << 20
+const longestToken = 8 << 20
 
 func (h *htmlReader) read(body io.Reader) error {
 	z := html.NewTokenizer(body)

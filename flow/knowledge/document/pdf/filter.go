@@ -115,7 +115,7 @@ func (f *File) findEnd(at int64) int64 {
 
 // The factor by which a stream may swell, and the size below which nobody asks.
 const (
-	mostSwelling = 300
+	mostSwelling = 200
 	harmless     = 8 << 20
 )
 
