@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/llm"
 	"github.com/leat-ai/leat/store/catalog"
 )
 
@@ -19,8 +21,9 @@ const (
 	// maxQueued is how many calls wait to be written. What is over is counted,
 	// and not kept: a catalog that does not answer holds nobody up.
 	maxQueued = 100_000
-	flushMost = 5000 // calls in one transaction
-	rowsMost  = 8    // in one statement
+	maxHeld   = 64 << 20 // bytes of calls that wait for the decision log
+	flushMost = 5000     // calls in one transaction
+	rowsMost  = 25       // in one statement
 )
 
 // books write the ledger.
@@ -29,7 +32,10 @@ type books struct {
 
 	mu      sync.Mutex
 	queue   []Call
+	entries []Entry // for the decision log, of calls that need not wait for it
+	held    int     // bytes in entries
 	dropped int64
+	missed  int64 // entries
 	wake    chan struct{}
 	ended   chan struct{}
 	closing chan struct{}
@@ -42,6 +48,11 @@ func openBooks(g *Gateway) *books {
 	b := &books{g: g, wake: make(chan struct{}, 1), ended: make(chan struct{}), closing: make(chan struct{})}
 	g.deps.Telemetry.Gauge("leat_llm_ledger_dropped", "Calls of language models that the ledger could not keep.", func() float64 {
 		return float64(b.Dropped())
+	})
+	g.deps.Telemetry.Gauge("leat_llm_records_dropped", "Calls of language models that did not get as far as the decision log.", func() float64 {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return float64(b.missed)
 	})
 	go b.run()
 	return b
@@ -67,6 +78,37 @@ func (b *books) add(c Call) {
 		select {
 		case b.wake <- struct{}{}:
 		default:
+		}
+	}
+}
+
+// record puts a call into the queue for the decision log. One that does not
+// fit is counted.
+func (b *books) record(e Entry) {
+	size := len(e.Answer) + e.size + 512
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.entries) >= maxQueued || b.held+size > maxHeld {
+		b.missed++
+		return
+	}
+	b.entries, b.held = append(b.entries, e), b.held+size
+}
+
+// log hands what is queued to the decision log, which counts what it cannot
+// take itself.
+func (b *books) log(ctx context.Context) {
+	b.mu.Lock()
+	entries := b.entries
+	b.entries, b.held = nil, 0
+	b.mu.Unlock()
+	for i := range entries {
+		e := &entries[i]
+		if e.ask != nil {
+			e.Question = e.ask()
+		}
+		if err := b.g.deps.Recorder.Record(ctx, *e); err != nil {
+			b.g.deps.Log.Debug("a call of a language model was not recorded", "call", e.Call.ID, "error", err)
 		}
 	}
 }
@@ -126,6 +168,7 @@ func (b *books) close(ctx context.Context) error {
 func (b *books) flush(ctx context.Context, closing bool) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
+	b.log(ctx)
 	b.mu.Lock()
 	n := min(len(b.queue), flushMost)
 	group := b.queue[:n:n]
@@ -165,17 +208,49 @@ func (b *books) flush(ctx context.Context, closing bool) error {
 	return nil
 }
 
-// callColumns are those of the ledger, in the order of values.
-const callColumns = `id, space, at, operation, llm, served, deployment, model, caller, via, input, cached, cache_write, output, reasoning,
-	units, estimated, unpriced, cost, attempts, fallback, from_cache, first_us, duration_us, finish, error`
+const (
+	callColumns = `id, space, llm, caller, at, cost, details`
+	callCount   = 7
+)
 
-const callCount = 26
+// details are what the ledger keeps of a call in one column.
+type details struct {
+	Operation  Operation  `json:"operation"`
+	Served     string     `json:"served,omitempty"`
+	Deployment string     `json:"deployment,omitempty"`
+	Model      string     `json:"model,omitempty"`
+	Via        string     `json:"via,omitempty"`
+	Input      int        `json:"input"`
+	Cached     int        `json:"cached,omitempty"`
+	CacheWrite int        `json:"cache_write,omitempty"`
+	Output     int        `json:"output"`
+	Reasoning  int        `json:"reasoning,omitempty"`
+	Units      int        `json:"units,omitempty"`
+	Estimated  bool       `json:"estimated,omitempty"`
+	Unpriced   bool       `json:"unpriced,omitempty"`
+	FromCache  bool       `json:"from_cache,omitempty"`
+	Attempts   int        `json:"attempts"`
+	Fallback   string     `json:"fallback,omitempty"`
+	FirstUS    int64      `json:"first_us"`
+	DurationUS int64      `json:"duration_us"`
+	Finish     llm.Finish `json:"finish,omitempty"`
+	Error      string     `json:"error,omitempty"`
+}
 
-func (c *Call) values(space string, args []any) []any {
+func (c *Call) details() (string, error) {
 	u := &c.Usage
-	return append(args, c.ID, space, catalog.Micros(c.At), string(c.Operation), c.LLM, c.Served, c.Deployment, c.Model, c.Caller, c.Via,
-		u.Input, u.CachedInput, u.CacheWrite, u.Output, u.Reasoning, c.Units, c.Estimated, c.Unpriced, int64(c.Cost), c.Attempts, c.Fallback,
-		c.Cached, c.First.Microseconds(), c.Duration.Microseconds(), string(c.Finish), c.Error)
+	text, err := json.Marshal(details{
+		Operation: c.Operation, Served: c.Served, Deployment: c.Deployment, Model: c.Model, Via: c.Via,
+		Input: u.Input, Cached: u.CachedInput, CacheWrite: u.CacheWrite, Output: u.Output, Reasoning: u.Reasoning, Units: c.Units,
+		Estimated: c.Estimated, Unpriced: c.Unpriced, FromCache: c.Cached, Attempts: c.Attempts, Fallback: c.Fallback,
+		FirstUS: c.First.Microseconds(), DurationUS: c.Duration.Microseconds(), Finish: c.Finish, Error: c.Error,
+	})
+	return string(text), err
+}
+
+func (c *Call) values(space string, args []any) ([]any, error) {
+	text, err := c.details()
+	return append(args, c.ID, space, c.LLM, c.Caller, catalog.Micros(c.At), int64(c.Cost), text), err
 }
 
 func (b *books) writeCalls(ctx context.Context, t catalog.Tx, group []Call) error {
@@ -184,7 +259,10 @@ func (b *books) writeCalls(ctx context.Context, t catalog.Tx, group []Call) erro
 		n := min(len(group), rowsMost)
 		args = args[:0]
 		for i := range n {
-			args = group[i].values(b.g.deps.Space, args)
+			var err error
+			if args, err = group[i].values(b.g.deps.Space, args); err != nil {
+				return fault.Wrap(err, fault.Internal, "a call cannot be written")
+			}
 		}
 		if _, err := t.Exec(ctx, insertCalls(n), args...); err != nil {
 			return err

@@ -330,10 +330,11 @@ func (c *call) finish(err error) error {
 	info := c.info
 	c.mu.Unlock()
 	c.g.tell.call(c.named, &info)
-	c.g.books.add(info)
 	if failed := c.record(info); failed != nil && err == nil {
 		err = failed
+		info.Error = string(fault.KindOf(err))
 	}
+	c.g.books.add(info)
 	if c.span != nil {
 		c.span(err)
 	}
@@ -360,22 +361,23 @@ func (c *call) count(err error) {
 	c.info.Units = c.work.units
 }
 
-// record hands the call to the decision log.
+// record hands the call to the decision log: at once where there is no answer
+// without a record, and otherwise with the next group.
 func (c *call) record(info Call) error {
-	how := c.named.spec.Record
-	if c.g.deps.Recorder == nil || how == "off" {
+	if !c.recorded() {
 		return nil
 	}
-	e := Entry{Call: info, Answer: c.answer.String(), Required: how == "required"}
+	e := Entry{Call: info, Answer: c.answer.String(), ask: c.question, size: c.work.most.Input}
+	if c.named.spec.Record != "required" {
+		c.g.books.record(e)
+		return nil
+	}
+	e.Required = true
 	if c.question != nil {
 		e.Question = c.question()
 	}
-	ctx := context.WithoutCancel(c.ctx)
-	failed := c.g.deps.Recorder.Record(ctx, e)
-	if failed == nil || !e.Required {
-		return nil
-	}
-	return fault.Wrap(failed, fault.Unavailable, "the call could not be recorded, and LLM %q gives no answer without a record", info.LLM)
+	err := c.g.deps.Recorder.Record(context.WithoutCancel(c.ctx), e)
+	return fault.Wrap(err, fault.Unavailable, "the call could not be recorded, and LLM %q gives no answer without a record", info.LLM)
 }
 
 // scope says whose answers may be given again: those of the same caller with

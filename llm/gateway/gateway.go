@@ -63,6 +63,9 @@ type Entry struct {
 	Question string // JSON: the messages, the texts or the query with its documents
 	Answer   string // what was answered, as far as it came
 	Required bool   // no record, no answer: return once it is durable
+
+	ask  func() string // makes Question, when the call is recorded
+	size int           // of what ask holds on to, in bytes
 }
 
 // Recorder keeps calls as decisions. It is safe for many goroutines.

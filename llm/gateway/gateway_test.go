@@ -256,6 +256,9 @@ func TestAnswer(t *testing.T) {
 	if err != nil || len(spent) != 1 || spent[0].Cost != c.Cost || spent[0].Caller != "ann" || spent[0].Calls != 1 {
 		t.Errorf("%+v, %v", spent, err)
 	}
+	if err := l.books.flush(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
 	if e := l.records.entries; len(e) != 1 || e[0].Question != `[{"role":"user","text":"hello"}]` || e[0].Answer != "good day" {
 		t.Errorf("recorded %+v", e)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -58,14 +59,21 @@ func (g *Gateway) list(ctx context.Context, where string, args []any, limit int)
 }
 
 func scanCall(r *sql.Rows) (c Call, err error) {
-	var space string
-	var at, first, duration int64
-	u := &c.Usage
-	err = r.Scan(&c.ID, &space, &at, &c.Operation, &c.LLM, &c.Served, &c.Deployment, &c.Model, &c.Caller, &c.Via,
-		&u.Input, &u.CachedInput, &u.CacheWrite, &u.Output, &u.Reasoning, &c.Units, &c.Estimated, &c.Unpriced, &c.Cost, &c.Attempts, &c.Fallback,
-		&c.Cached, &first, &duration, &c.Finish, &c.Error)
-	c.At, c.First, c.Duration = catalog.Time(at), time.Duration(first)*time.Microsecond, time.Duration(duration)*time.Microsecond
-	return c, err
+	var space, text string
+	var at int64
+	if err := r.Scan(&c.ID, &space, &c.LLM, &c.Caller, &at, &c.Cost, &text); err != nil {
+		return c, err
+	}
+	var d details
+	if err := json.Unmarshal([]byte(text), &d); err != nil {
+		return c, fault.Wrap(err, fault.Corrupt, "the call %s of the ledger cannot be read", c.ID)
+	}
+	c.At, c.First, c.Duration = catalog.Time(at), time.Duration(d.FirstUS)*time.Microsecond, time.Duration(d.DurationUS)*time.Microsecond
+	c.Operation, c.Served, c.Deployment, c.Model, c.Via = d.Operation, d.Served, d.Deployment, d.Model, d.Via
+	c.Usage = llm.Usage{Input: d.Input, CachedInput: d.Cached, CacheWrite: d.CacheWrite, Output: d.Output, Reasoning: d.Reasoning}
+	c.Units, c.Estimated, c.Unpriced, c.Cached = d.Units, d.Estimated, d.Unpriced, d.FromCache
+	c.Attempts, c.Fallback, c.Finish, c.Error = d.Attempts, d.Fallback, d.Finish, d.Error
+	return c, nil
 }
 
 // Spent is what was spent in a part of the ledger.

@@ -31,34 +31,16 @@ CREATE TABLE llm_leases (
     PRIMARY KEY (space, llm, caller, since, replica)
 );
 
--- The ledger: one row a call. Ids sort by time.
+-- The ledger: one row a call. Ids sort by time. Details are a JSON object:
+-- what nobody looks for costs a column of each of thousands of rows a second.
 CREATE TABLE llm_calls (
-    id          TEXT    NOT NULL PRIMARY KEY,
-    space       TEXT    NOT NULL,
-    at          BIGINT  NOT NULL,
-    operation   TEXT    NOT NULL,
-    llm         TEXT    NOT NULL,
-    served      TEXT    NOT NULL,
-    deployment  TEXT    NOT NULL,
-    model       TEXT    NOT NULL,
-    caller      TEXT    NOT NULL,
-    via         TEXT    NOT NULL,
-    input       BIGINT  NOT NULL,
-    cached      BIGINT  NOT NULL,
-    cache_write BIGINT  NOT NULL,
-    output      BIGINT  NOT NULL,
-    reasoning   BIGINT  NOT NULL,
-    units       BIGINT  NOT NULL,
-    estimated   BOOLEAN NOT NULL,
-    unpriced    BOOLEAN NOT NULL,
-    cost        BIGINT  NOT NULL,
-    attempts    BIGINT  NOT NULL,
-    fallback    TEXT    NOT NULL,
-    from_cache  BOOLEAN NOT NULL,
-    first_us    BIGINT  NOT NULL,
-    duration_us BIGINT  NOT NULL,
-    finish      TEXT    NOT NULL,
-    error       TEXT    NOT NULL
+    id      TEXT   NOT NULL PRIMARY KEY,
+    space   TEXT   NOT NULL,
+    llm     TEXT   NOT NULL,
+    caller  TEXT   NOT NULL,
+    at      BIGINT NOT NULL,
+    cost    BIGINT NOT NULL,
+    details TEXT   NOT NULL
 );
 
 -- What was spent on a day (UTC): kept when the calls themselves are let go.
