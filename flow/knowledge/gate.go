@@ -180,38 +180,35 @@ func (j *job) reject(ctx context.Context, idx index.Snapshots, made built, why s
 }
 
 // ParseQuestions reads a file of questions: a JSON object a line with question
-// and documents, which is a list of ids or an object of grades.
+// and documents, which is a list of ids or an object of grades. A question that
+// is said to have no answer is left out: retrieval is not measured by it.
 func ParseQuestions(content []byte) ([]Question, error) {
 	var all []Question
 	for i, line := range strings.Split(string(content), "\n") {
 		if strings.TrimSpace(line) == "" {
 			continue
 		}
-		var raw struct {
-			ID        string          `json:"id"`
-			Text      string          `json:"question"`
-			Documents json.RawMessage `json:"documents"`
+		var q struct {
+			Question
+			Answerable *bool `json:"answerable"`
 		}
 		bad := func(what string) error {
 			return fault.New(fault.Invalid, "line %d of the questions %s", i+1, what).
 				Hint(`write {"question": "…", "documents": ["docs/travel.md"]}`)
 		}
-		if err := json.Unmarshal([]byte(line), &raw); err != nil {
-			return nil, bad("is not a JSON object")
+		if err := json.Unmarshal([]byte(line), &q); err != nil {
+			return nil, bad("is not understood: " + err.Error())
 		}
-		q := Question{ID: raw.ID, Text: raw.Text, Documents: map[string]int{}}
-		var list []string
-		if json.Unmarshal(raw.Documents, &list) == nil {
-			for _, d := range list {
-				q.Documents[d] = 1
+		if q.Text == "" {
+			return nil, bad("has no question")
+		}
+		if len(q.Documents) == 0 {
+			if q.Answerable != nil && !*q.Answerable {
+				continue
 			}
-		} else if json.Unmarshal(raw.Documents, &q.Documents) != nil {
 			return nil, bad("does not say which documents answer it")
 		}
-		if q.Text == "" || len(q.Documents) == 0 {
-			return nil, bad("has no question or no documents")
-		}
-		all = append(all, q)
+		all = append(all, q.Question)
 	}
 	if len(all) == 0 {
 		return nil, fault.New(fault.Invalid, "there are no questions to measure with")

@@ -171,7 +171,7 @@ type Change struct {
 
 // Question is one question with the documents that answer it.
 type Question struct {
-	ID        string         `json:"id,omitempty"`
-	Text      string         `json:"question"`
-	Documents map[string]int `json:"documents"` // grades by document: above 0 it answers
+	ID        string `json:"id,omitempty"`
+	Text      string `json:"question"`
+	Documents Grades `json:"documents"` // grades by document: above 0 it answers
 }

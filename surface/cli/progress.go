@@ -134,7 +134,10 @@ func (v *view) update(known *stepView) {
 // tail says behind a bar how far, how fast, and how long still.
 func tail(s work.StepStatus, started time.Time) string {
 	p := s.Progress
-	took := time.Since(started)
+	took := time.Duration(0)
+	if !started.IsZero() { // a step that ended before it was seen to begin
+		took = time.Since(started)
+	}
 	if s.State.Ended() && !s.Ended.IsZero() && !s.Started.IsZero() {
 		took = s.Ended.Sub(s.Started)
 	}
