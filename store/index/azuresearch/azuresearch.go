@@ -47,6 +47,9 @@ type Config struct {
 	// Visible is how long a change is waited for until queries see it: a minute
 	// when 0.
 	Visible time.Duration
+	// Poll is how soon it is looked the first time whether a change is seen: 50
+	// ms when 0. Waits double, up to two seconds.
+	Poll time.Duration
 	// Retry says how refused requests are tried again.
 	Retry resilience.Config
 }
@@ -64,7 +67,7 @@ func (c Config) Validate() error {
 	if (c.Key == nil) == (c.Token == nil) {
 		l.Add(fault.New(fault.Invalid, "Azure AI Search needs a key or a token").Hint("name an admin key by secret:"))
 	}
-	if c.Client == nil || c.Visible < 0 {
+	if c.Client == nil || c.Visible < 0 || c.Poll < 0 {
 		l.Add(fault.New(fault.Invalid, "Azure AI Search needs a client, and a time of waiting that is not negative"))
 	}
 	if err := c.Retry.Validate(); err != nil {
@@ -86,6 +89,7 @@ type Index struct {
 	passages string // names of the two indexes
 	control  string
 	visible  time.Duration
+	poll     time.Duration
 }
 
 var _ index.Index = (*Index)(nil)
@@ -102,7 +106,7 @@ func Open(ctx context.Context, c Config) (*Index, error) {
 	}
 	x := &Index{
 		service:  &service{config: c, base: strings.TrimSuffix(c.Endpoint, "/"), caller: caller},
-		passages: c.Name, control: c.Name + "-control", visible: cmp.Or(c.Visible, time.Minute),
+		passages: c.Name, control: c.Name + "-control", visible: cmp.Or(c.Visible, time.Minute), poll: cmp.Or(c.Poll, 50*time.Millisecond),
 	}
 	there, err := x.service.exists(ctx, x.control)
 	if err != nil || there {

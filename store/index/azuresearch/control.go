@@ -79,7 +79,7 @@ func (x *Index) change(ctx context.Context, documents []string, apply func(*acce
 			if err != nil {
 				return fault.Wrap(err, fault.Internal, "access cannot be written as JSON")
 			}
-			records = append(records, record{"mergeOrUpload", "a" + hashed(d), accessKind, mark, string(body)})
+			records = append(records, record{"mergeOrUpload", "r" + hashed(d), accessKind, mark, string(body)})
 		}
 		if err := send(ctx, x.service, x.control, records); err != nil {
 			return err
@@ -98,7 +98,7 @@ func (x *Index) change(ctx context.Context, documents []string, apply func(*acce
 func (x *Index) accessOf(ctx context.Context, documents []string) (map[string]access, error) {
 	keys := make([]string, len(documents))
 	for i, d := range documents {
-		keys[i] = "a" + hashed(d)
+		keys[i] = "r" + hashed(d)
 	}
 	records, _, err := ask[record](ctx, x.service, x.control, question{Search: "*", Filter: among("key", keys), Select: "key,kind,stamp,body"}, len(keys))
 	if err != nil {

@@ -91,15 +91,19 @@ func byVector(q index.Query, s *snapshot, filter string) *question {
 	}
 }
 
+// spare is how many more passages are asked for than are wanted, so that of
+// those with the last score the ones with the first ids are among them.
+const spare = 50
+
 // candidates asks for the best passages; a nil question has none.
 func (x *Index) candidates(ctx context.Context, q *question, depth int) ([]candidate, error) {
 	if q == nil {
 		return nil, nil
 	}
 	for i := range q.VectorQueries {
-		q.VectorQueries[i].K = depth
+		q.VectorQueries[i].K = depth + spare
 	}
-	documents, _, err := ask[document](ctx, x.service, x.passages, *q, depth)
+	documents, _, err := ask[document](ctx, x.service, x.passages, *q, depth+spare)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +118,7 @@ func (x *Index) candidates(ctx context.Context, q *question, depth int) ([]candi
 	slices.SortStableFunc(found, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.passage.ID, b.passage.ID))
 	})
-	return found, nil
+	return found[:min(len(found), depth)], nil
 }
 
 func fused(f index.Fusion, texts, vectors []candidate) []candidate {

@@ -317,7 +317,7 @@ func every[T any](ctx context.Context, s *service, name, filter, columns string,
 func (x *Index) await(ctx context.Context, name, filter string, want int) error {
 	ctx, cancel := context.WithTimeout(ctx, x.visible)
 	defer cancel()
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+	for wait := x.poll; ; wait = min(2*wait, 2*time.Second) {
 		_, count, err := ask[struct{}](ctx, x.service, name, question{Search: "*", Filter: filter, Count: true, Select: "key"}, 0)
 		if err != nil || count == want {
 			return err
