@@ -142,4 +142,3 @@ func TestOpenAIClients(t *testing.T) {
 		t.Errorf("%d decisions are recorded: %v", len(decisions), err)
 	}
 }
-

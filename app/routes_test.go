@@ -153,6 +153,8 @@ var access = mlflowAccess(map[string]string{
 	"POST /v1/features/{name}/push":        "run",
 	"POST /v1/features/{name}/materialise": "run",
 
+	"GET /v1/assistants":                                                "read",
+	"POST /v1/assistants/{name}/ask":                                    "ask",
 	"POST /v1/chat/completions":                                         "ask or chat",
 	"POST /v1/responses":                                                "ask or chat",
 	"POST /v1/embeddings":                                               "ask or chat",
@@ -209,6 +211,7 @@ var bodies = map[string]string{
 	"PUT /v1/streams/{name}/dead/{letter}":  `{"body":"e30="}`,
 	"POST /v1/keys":                         `{"name":"k","grants":["*:*"]}`,
 
+	"POST /v1/assistants/{name}/ask":                                    `{"question":"why?"}`,
 	"POST /v1/chat/completions":                                         askChat,
 	"POST /openai/v1/chat/completions":                                  askChat,
 	"POST /openai/deployments/{deployment}/chat/completions":            askChat,
