@@ -1,0 +1,154 @@
+package knowledge_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/flow/knowledge"
+	"github.com/leat-ai/leat/flow/knowledge/source"
+	"github.com/leat-ai/leat/spec"
+)
+
+// crowd is a source of documents with random readers, of which any may change.
+type crowd struct {
+	readers map[string][]string
+	text    map[string]string
+}
+
+func (c *crowd) List(_ context.Context, _ string, f func(source.Item) error) (string, error) {
+	for id, readers := range c.readers {
+		if err := f(source.Item{ID: id, Mark: c.text[id], MIME: "text/plain", Text: []byte(c.text[id]), Readers: slices.Clone(readers)}); err != nil {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+func (c *crowd) Open(context.Context, source.Item, string) (source.Content, error) {
+	return source.Content{}, fault.New(fault.NotFound, "it is not there")
+}
+
+func (c *crowd) Close() error { return nil }
+
+// may tells by brute force whether somebody may read a document.
+func (c *crowd) may(user string, groups []string, id string) bool {
+	for _, r := range c.readers[id] {
+		if r == "*" || r == "user:"+user || slices.Contains(groups, r[len("group:"):]) && r[:6] == "group:" {
+			return true
+		}
+	}
+	return false
+}
+
+// Ten thousand documents, fifty people in random groups: nobody is ever given
+// an id that he may not read, by any way, also while documents are closed and
+// deleted in between.
+func TestNobodySeesWhatHeMayNot(t *testing.T) {
+	const documents, people, groups = 10_000, 50, 30
+	random := rand.New(rand.NewPCG(1, 2))
+	c := &crowd{readers: map[string][]string{}, text: map[string]string{}}
+	some := func() []string {
+		readers := []string{}
+		switch n := random.IntN(20); {
+		case n == 0:
+			return []string{"*"}
+		case n == 1:
+			return readers // nobody
+		case n < 8:
+			readers = append(readers, fmt.Sprintf("user:u%d", random.IntN(people)))
+		}
+		for range 1 + random.IntN(3) {
+			readers = append(readers, fmt.Sprintf("group:g%d", random.IntN(groups)))
+		}
+		return readers
+	}
+	ids := make([]string, documents)
+	for i := range documents {
+		ids[i] = fmt.Sprintf("doc/%05d", i)
+		c.readers[ids[i]] = some()
+		c.text[ids[i]] = fmt.Sprintf("The common word stands in document number%d of topic%d.", i, i%100)
+	}
+	f := newFixture(t, spec.Knowledge{Name: "handbook", Sources: []spec.KnowledgeSource{{From: "docs", ReadersFrom: "readers"}}})
+	f.world.source = func(spec.KnowledgeSource) (source.Source, error) { return c, nil }
+	if r := f.sync(); r.Documents != documents {
+		t.Fatalf("%+v", r)
+	}
+	inGroups := make([][]string, people)
+	for i := range people {
+		for range 1 + random.IntN(5) {
+			inGroups[i] = append(inGroups[i], fmt.Sprintf("g%d", random.IntN(groups)))
+		}
+	}
+	asked, seen := 0, 0
+	check := func(rounds int) {
+		t.Helper()
+		for range rounds {
+			u := random.IntN(people)
+			name := fmt.Sprintf("u%d", u)
+			ctx := as(t.Context(), name, inGroups[u]...)
+			target := random.IntN(documents)
+			q := []string{"common word", fmt.Sprintf("number%d", target), fmt.Sprintf("topic%d", target%100)}[random.IntN(3)]
+			found, err := f.store.Search(ctx, knowledge.Search{Knowledge: "handbook", Text: q, K: 50, Neighbours: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked++
+			readable := 0
+			for id := range c.readers {
+				if q == "common word" && c.may(name, inGroups[u], id) {
+					readable++
+				}
+			}
+			if q == "common word" && len(found.Passages) != min(50, readable) {
+				t.Errorf("%s is given %d passages of %d that he may read", name, len(found.Passages), readable)
+			}
+			for _, p := range found.Passages {
+				seen++
+				if !c.may(name, inGroups[u], p.Document) {
+					t.Fatalf("%s is given %s, which %v may read", name, p.Document, c.readers[p.Document])
+				}
+			}
+			id := ids[target]
+			_, err = f.store.Versions(ctx, "handbook", id)
+			if (err == nil) != c.may(name, inGroups[u], id) {
+				t.Fatalf("%s and the versions of %s: %v", name, id, err)
+			}
+		}
+	}
+	check(300)
+	for range 3 {
+		// Some are closed, some are opened, some are gone; the texts of some
+		// change too. All of it counts once the run is through.
+		for range 300 {
+			id := ids[random.IntN(documents)]
+			switch random.IntN(3) {
+			case 0:
+				if _, there := c.readers[id]; there {
+					c.readers[id] = some()
+				}
+			case 1:
+				delete(c.readers, id)
+			case 2:
+				if _, there := c.readers[id]; there {
+					c.readers[id], c.text[id] = some(), c.text[id]+" It was changed."
+				}
+			}
+		}
+		f.sync()
+		check(150)
+	}
+	listed, err := f.store.Documents(as(t.Context(), "u1", inGroups[1]...), "handbook", "", 1000, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range listed {
+		if !c.may("u1", inGroups[1], d.ID) {
+			t.Fatalf("%s is listed", d.ID)
+		}
+	}
+	t.Logf("%d questions, %d passages", asked, seen)
+}
