@@ -129,7 +129,7 @@ linter() { go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golang
 node_packages() {
     stamp=$(cat "$here/package.json" "$here/package-lock.json" | cksum)
     done_already node "$stamp" && [ -d "$tools/node_modules/azurite" ] && return
-    say "installing Node.js packages: azurite, an emulator of Azure Blob Storage, and the OpenAI client"
+    say "installing Node.js packages: azurite, an emulator of Azure Blob Storage, the OpenAI client, and the suite of MCP"
     cp "$here/package.json" "$here/package-lock.json" "$tools/"
     (cd "$tools" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null)
     mark_done node "$stamp"
@@ -250,6 +250,7 @@ bench)
     python_peers scoring
     python_set mlserver venv-mlserver
     python_set litellm venv-litellm
+    python_set documents venv-documents
     node_peer
     ;;
 lint)
