@@ -183,15 +183,15 @@ func wordEnd(text string, at int) int {
 	end := at
 	for {
 		c, width := classAt(text, at)
-		switch {
-		case c == word:
+		switch c {
+		case word:
 			at += width
 			end = at
 			continue
-		case c == inside:
+		case inside:
 			at += width
 			continue
-		case c == gram:
+		case gram:
 			return end
 		}
 		mark := apostrophe(text, at)

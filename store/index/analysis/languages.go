@@ -123,7 +123,7 @@ const (
 		dallo dalla dai dagli dalle in nel nello nella nei negli nelle con su sul sullo sulla sui sugli sulle per tra fra è sono era erano essere
 		ha hanno aveva avevano si se non più come quando dove quale quali questo questa questi queste quello quella quelli quelle suo sua suoi sue ci ne`
 	portugueseStops = `o a os as um uma uns umas e ou mas nem que quem qual quais de do da dos das em no na nos nas ao aos à às por pelo pela
-		pelos pelas para com sem sobre entre até é são era eram foi foram ser está estão há se seu sua seus suas ele ela eles elas lhe lhes este esta
+		pelos pelas para com sem sobre entre até é são era eram foi foram ser está estão há se seu sua seus suas ele ela elas lhe lhes este esta
 		estes estas esse essa esses essas isto isso não mais muito como quando onde também já`
 	dutchStops = `de het een en of maar dat die dit deze van voor in op aan met bij uit om door over te tot naar is zijn was waren wordt worden
 		werd werden heeft hebben had hadden niet geen ook als dan er hij zij ze wij we ik je jij u hun haar zijn mijn wie wat waar wanneer hoe`

@@ -121,11 +121,14 @@ type segmentWriter struct {
 // put writes bytes and says where they are.
 func (w *segmentWriter) put(b []byte) region {
 	r := region{at: w.at, size: len(b), sum: checksum(b)}
-	w.Write(b)
+	w.write(b)
 	return r
 }
 
-// Write writes bytes; the first error is kept.
+// write writes bytes; the first error is kept.
+func (w *segmentWriter) write(b []byte) { _, _ = w.Write(b) }
+
+// Write is write for package vector.
 func (w *segmentWriter) Write(b []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
@@ -147,7 +150,7 @@ const (
 func (b *buffer) write(ctx context.Context, out io.Writer, pack *packer) error {
 	w := &segmentWriter{w: bufio.NewWriterSize(out, 1<<18), pack: pack}
 	order, place := b.order()
-	w.Write([]byte(magic))
+	w.write([]byte(magic))
 	contents := b.appendHead(nil, order)
 	contents = w.tables(contents, b, order)
 	contents = w.stored(contents, b, order)
@@ -161,7 +164,7 @@ func (b *buffer) write(ctx context.Context, out io.Writer, pack *packer) error {
 	trailer := binary.LittleEndian.AppendUint64(nil, uint64(end.at))
 	trailer = binary.LittleEndian.AppendUint32(trailer, uint32(end.size))
 	trailer = binary.LittleEndian.AppendUint32(trailer, end.sum)
-	w.Write(append(trailer, magic...))
+	w.write(append(trailer, magic...))
 	if w.err == nil {
 		w.err = w.w.Flush()
 	}

@@ -34,8 +34,6 @@ type segment struct {
 	fields    map[string]region
 	dimension int
 	vectors   *vector.Set // nil without vectors
-
-	refs int // builds and snapshots that have it; guarded by Index.mu
 }
 
 // termsEntry is what the contents say of a block of the dictionary.
