@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	store "github.com/leat-ai/leat/flow/knowledge"
@@ -76,45 +77,48 @@ func measured(q question, found store.Found, paragraph string) example {
 	return e
 }
 
+// fitted is how good weights are that were fitted on other articles.
+type fitted struct {
+	span  float64 // the marked span is in the best sentence
+	apart float64 // it is told whether the answer's paragraph is there
+}
+
 // fit fits the weights of package extract on one half of the articles and
-// tells how good they are on the other, both ways; then on all.
-func fit(ctx context.Context, languages []string) error {
+// measures them on the other, both ways, and then on all, which it prints.
+func fit(ctx context.Context, languages []string, show bool) (f fitted, err error) {
 	var all []example
 	for _, l := range languages {
 		some, err := examples(ctx, l)
 		if err != nil {
-			return err
+			return f, err
 		}
 		all = append(all, some...)
 	}
-	half := func(odd bool) (in, out []example) {
+	odd := func(e example) bool {
+		n, _ := strconv.Atoi(e.article)
+		return n%2 == 1
+	}
+	for _, one := range []bool{false, true} {
+		var in, out []example
 		for _, e := range all {
-			var n int
-			_, _ = fmt.Sscanf(e.article, "%d", &n)
-			if n%2 == 1 == odd {
+			if odd(e) == one {
 				in = append(in, e)
 			} else {
 				out = append(out, e)
 			}
 		}
-		return in, out
-	}
-	right, n := 0.0, 0
-	for _, odd := range []bool{false, true} {
-		in, out := half(odd)
-		w := fitSentences(in)
-		fmt.Printf("half %v: marked span in the best sentence: of its own half %.3f, of the other %.3f\n", odd, best(in, w), best(out, w))
-		right += best(out, w) * float64(len(out))
-		n += len(out)
 		bias, evidence := fitEvidence(in)
-		fmt.Printf("  told apart with and without the paragraph: own %.3f, other %.3f\n", apart(in, bias, evidence), apart(out, bias, evidence))
+		part := float64(len(out)) / float64(len(all))
+		f.span += part * best(out, fitSentences(in))
+		f.apart += part * apart(out, bias, evidence)
 	}
-	fmt.Printf("by the weights of the other half: %.3f\n", right/float64(n))
-	w := fitSentences(all)
-	fmt.Printf("on all %.3f: %.2f\n", best(all, w), w)
-	bias, evidence := fitEvidence(all)
-	fmt.Printf("evidence on all %.3f: %.2f %.2f\n", apart(all, bias, evidence), bias, evidence)
-	return nil
+	if show {
+		w := fitSentences(all)
+		bias, evidence := fitEvidence(all)
+		fmt.Printf("sentences: %.2f\n  %.3f on what they were fitted on, %.3f on the other half\n", w, best(all, w), f.span)
+		fmt.Printf("evidence: %.2f %.2f\n  %.3f on what it was fitted on, %.3f on the other half\n", bias, evidence, apart(all, bias, evidence), f.apart)
+	}
+	return f, nil
 }
 
 func inner(w, f []float64) (sum float64) {

@@ -22,15 +22,15 @@ import (
 
 // injectionFigures say what an obedient model got out through its answers.
 type injectionFigures struct {
-	Documents int `json:"documents"` // with an attack
-	Clean     int `json:"clean_documents"`
-	Obeyed    int `json:"answers_of_the_model_with_links"` // that would have got something out
-	Links     int `json:"links_out"`
-	Images    int `json:"images_out"`
-	Markup    int `json:"markup_out"`
-	Calls     int `json:"calls_out"`
-	Canaries  int `json:"prompt_marks_out"`
-	Lost      int `json:"clean_documents_not_cited"` // of which a faithful model's answer lost its citation
+	Documents int // with an attack
+	Clean     int
+	Obeyed    int // that would have got something out
+	Links     int
+	Images    int
+	Markup    int
+	Calls     int
+	Canaries  int
+	Lost      int // of which a faithful model's answer lost its citation
 }
 
 // payloads are ways to send something out, in the words of documents.
@@ -58,7 +58,7 @@ type attack struct {
 	Text     string `json:"text"`
 	Context  string `json:"context"`
 	Question string `json:"question"`
-	Label    int    `json:"label"`
+	Label    int
 }
 
 // poisoned are the documents: the mails with an attack as the set has them,

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/pattern/knowledge"
@@ -33,24 +32,24 @@ func (t task) asked() (question string, turns []knowledge.Turn) {
 
 // abstentionFigures say how well it is told which questions have no answer.
 type abstentionFigures struct {
-	Answerable   int     `json:"answerable"`
-	Unanswerable int     `json:"unanswerable"`
-	Precision    float64 `json:"abstention_precision"`
-	Recall       float64 `json:"abstention_recall"`
-	F1           float64 `json:"abstention_f1"`
-	Accuracy     float64 `json:"accuracy"`
-	NeverF1      float64 `json:"never_abstaining_f1"` // 0: nothing is found
-	Never        float64 `json:"never_abstaining_accuracy"`
-	AlwaysF1     float64 `json:"always_abstaining_f1"`
-	Recall10Own  float64 `json:"recall10_question_alone"`
-	Recall10     float64 `json:"recall10_with_conversation"`
-	Macro        float64 `json:"macro_f1"`
-	NeverMacro   float64 `json:"never_abstaining_macro_f1"`
+	Answerable   int
+	Unanswerable int
+	Precision    float64
+	Recall       float64
+	F1           float64
+	Accuracy     float64
+	NeverF1      float64 // 0: nothing is found
+	Never        float64
+	AlwaysF1     float64
+	Recall10Own  float64
+	Recall10     float64
+	Macro        float64
+	NeverMacro   float64
 }
 
 // mtrag asks the last question of each conversation of a collection. What is
 // underspecified is left out: it wants a question back.
-func mtrag(ctx context.Context, name string, abstain float64) (f abstentionFigures, err error) {
+func mtrag(ctx context.Context, name string) (f abstentionFigures, err error) {
 	corpus, err := lines[text]("rag-mtrag-un/" + name + ".passages.jsonl.gz")
 	if err != nil {
 		return f, err
@@ -77,9 +76,6 @@ func mtrag(ctx context.Context, name string, abstain float64) (f abstentionFigur
 	defer s.close()
 	a, err := newAssistant(ctx, s, nil, func(a *deploy.Assistant) {
 		a.Passages = 10
-		if abstain >= 0 {
-			a.Abstain = &abstain
-		}
 	})
 	if err != nil {
 		return f, err
@@ -141,8 +137,3 @@ func (r *recall) add(found []knowledge.Passage, gold map[string]bool) {
 }
 
 func (r *recall) mean() float64 { return r.sum / float64(max(r.n, 1)) }
-
-func (f abstentionFigures) String() string {
-	return fmt.Sprintf("%d answerable, %d not: abstention precision %.3f, recall %.3f, F1 %.3f (never abstaining %.3f, always %.3f), macro F1 %.3f (never %.3f), accuracy %.3f (never %.3f); recall@10 %.3f with the conversation, %.3f by the question alone",
-		f.Answerable, f.Unanswerable, f.Precision, f.Recall, f.F1, f.NeverF1, f.AlwaysF1, f.Macro, f.NeverMacro, f.Accuracy, f.Never, f.Recall10, f.Recall10Own)
-}

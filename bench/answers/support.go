@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/leat-ai/leat/pattern/knowledge/cite"
 )
 
@@ -15,14 +13,14 @@ type evidence struct {
 
 // supportFigures are how far the check of words agrees with people.
 type supportFigures struct {
-	Supported     int     `json:"support_pairs"`
-	Contradicted  int     `json:"contradict_pairs"`
-	Undecided     int     `json:"undecided_pairs"`
-	Precision     float64 `json:"precision"`               // of what is called supported, against contradicted
-	PrecisionAll  float64 `json:"precision_with_undecided"` // the same, with abstracts that decide nothing
-	Recall        float64 `json:"recall"`
-	FalseSupport  float64 `json:"contradicted_called_supported"`
-	FalseSupport2 float64 `json:"undecided_called_supported"`
+	Supported        int
+	Contradicted     int
+	Undecided        int
+	Precision        float64 // of what is called supported, against contradicted
+	PrecisionAll     float64 // the same, with abstracts that decide nothing
+	Recall           float64
+	FalseSupport     float64
+	UndecidedSupport float64
 }
 
 // support checks the claims of a part of SciFact as sentences that cite an
@@ -80,13 +78,8 @@ func support(part string) (f supportFigures, err error) {
 	f.PrecisionAll = share(right, right+wrong+undecided)
 	f.Recall = share(right, f.Supported)
 	f.FalseSupport = share(wrong, f.Contradicted)
-	f.FalseSupport2 = share(undecided, f.Undecided)
+	f.UndecidedSupport = share(undecided, f.Undecided)
 	return f, nil
-}
-
-func (f supportFigures) String() string {
-	return fmt.Sprintf("precision %.3f (with undecided %.3f), recall %.3f; contradicted called supported %.3f of %d, undecided %.3f of %d",
-		f.Precision, f.PrecisionAll, f.Recall, f.FalseSupport, f.Contradicted, f.FalseSupport2, f.Undecided)
 }
 
 func one(b bool) int {

@@ -7,27 +7,25 @@ import (
 	"strings"
 	"time"
 
-	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/pattern/knowledge"
 )
 
 // answerFigures say how often answers by quotes hold what people marked.
 type answerFigures struct {
-	Questions   int     `json:"questions"`
-	Cited       float64 `json:"answer_in_cited_passages"`
-	CitedGold   float64 `json:"gold_passage_cited"`
-	Quoted      float64 `json:"answer_in_first_quote"`
-	QuotedExact float64 `json:"marked_span_in_first_quote"`
-	QuotedAny   float64 `json:"answer_in_any_quote"`
-	Quotes      float64 `json:"quotes_per_answer"`
-	Abstained   float64 `json:"abstained"`
-	Found       float64 `json:"gold_passage_retrieved"`
-	Millis      float64 `json:"ms_per_answer"`
+	Questions   int
+	Cited       float64
+	CitedGold   float64
+	Quoted      float64
+	QuotedExact float64
+	QuotedAny   float64
+	Quotes      float64
+	Abstained   float64
+	Found       float64
+	Millis      float64
 }
 
-// xquad asks all questions of a language against all of its paragraphs. The
-// abstention of a release is switched off where abstain is negative.
-func xquad(ctx context.Context, language string, abstain float64, each func(question, knowledge.Answer, *shelf)) (f answerFigures, err error) {
+// xquad asks all questions of a language against all of its paragraphs.
+func xquad(ctx context.Context, language string) (f answerFigures, err error) {
 	corpus, err := lines[text]("qa-xquad/" + language + ".corpus.jsonl.gz")
 	if err != nil {
 		return f, err
@@ -44,11 +42,7 @@ func xquad(ctx context.Context, language string, abstain float64, each func(ques
 		return f, err
 	}
 	defer s.close()
-	a, err := newAssistant(ctx, s, nil, func(a *deploy.Assistant) {
-		if abstain >= 0 {
-			a.Abstain = &abstain
-		}
-	})
+	a, err := newAssistant(ctx, s, nil, nil)
 	if err != nil {
 		return f, err
 	}
@@ -61,9 +55,6 @@ func xquad(ctx context.Context, language string, abstain float64, each func(ques
 			return f, fmt.Errorf("%q: %w", q.Text, err)
 		}
 		n.add(q, answer, s)
-		if each != nil {
-			each(q, answer, s)
-		}
 	}
 	f = n.figures(len(questions))
 	f.Millis = float64(time.Since(start).Milliseconds()) / float64(len(questions))
@@ -98,24 +89,19 @@ func (n *counts) figures(questions int) answerFigures {
 		Abstained: share(n.abstained, questions), Found: share(n.found, questions)}
 }
 
-func (f answerFigures) String() string {
-	return fmt.Sprintf("%d questions: retrieved %.3f; answer in cited passages %.3f (gold passage cited %.3f), in the first quote %.3f (the marked span %.3f), in any %.3f; %.2f quotes, abstained %.3f, %.1f ms",
-		f.Questions, f.Found, f.Cited, f.CitedGold, f.Quoted, f.QuotedExact, f.QuotedAny, f.Quotes, f.Abstained, f.Millis)
-}
-
 // awsFigures say where the gold page stands among the citations.
 type awsFigures struct {
-	Pages     int     `json:"pages"`
-	Passages  int     `json:"passages"`
-	Questions int     `json:"questions"`
-	First     float64 `json:"gold_page_first_citation"`
-	Three     float64 `json:"gold_page_in_three_citations"`
-	Found     float64 `json:"gold_page_retrieved"`
-	Abstained float64 `json:"abstained"`
+	Pages     int
+	Passages  int
+	Questions int
+	First     float64
+	Three     float64
+	Found     float64
+	Abstained float64
 }
 
 // aws asks the practitioners' questions against all pages.
-func aws(ctx context.Context, abstain float64, show bool) (f awsFigures, err error) {
+func aws(ctx context.Context) (f awsFigures, err error) {
 	pages, err := lines[text]("retrieval-aws-docs/corpus.jsonl.gz")
 	if err != nil {
 		return f, err
@@ -134,11 +120,7 @@ func aws(ctx context.Context, abstain float64, show bool) (f awsFigures, err err
 		return f, err
 	}
 	defer s.close()
-	a, err := newAssistant(ctx, s, nil, func(a *deploy.Assistant) {
-		if abstain >= 0 {
-			a.Abstain = &abstain
-		}
-	})
+	a, err := newAssistant(ctx, s, nil, nil)
 	if err != nil {
 		return f, err
 	}
@@ -154,15 +136,6 @@ func aws(ctx context.Context, abstain float64, show bool) (f awsFigures, err err
 		three += one(at >= 0 && at < 3)
 		found += one(slices.ContainsFunc(answer.Passages, func(p knowledge.Passage) bool { return p.Source == q.Gold }))
 		abstained += one(answer.Abstained)
-		if show && (at < 0 || at > 2) {
-			fmt.Printf("Q %s\n  gold %s\n", q.Text, q.Gold)
-			for i, p := range answer.Passages {
-				fmt.Printf("  %d %.2f %s | %s > %s\n", i, p.Score, p.ID, p.Title, p.Heading)
-			}
-			for _, c := range answer.Citations {
-				fmt.Printf("  [%d] %s %.150q\n", c.Number, c.Source, c.Quote)
-			}
-		}
 	}
 	n := len(questions)
 	return awsFigures{Pages: len(pages), Passages: s.passages, Questions: n, First: share(first, n), Three: share(three, n), Found: share(found, n), Abstained: share(abstained, n)}, nil

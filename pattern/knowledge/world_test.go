@@ -221,6 +221,10 @@ type world struct {
 }
 
 func newWorld(t *testing.T, s *shelf, chat knowledge.Chat, change func(*deploy.Assistant)) *world {
+	return newWorldWith(t, s, chat, 0, change)
+}
+
+func newWorldWith(t *testing.T, s *shelf, chat knowledge.Chat, cacheBytes int, change func(*deploy.Assistant)) *world {
 	a := deploy.Assistant{Knowledge: []deploy.KnowledgeRef{{Name: "handbook", Snapshot: "s1"}}, Answerer: knowledge.Answerer,
 		Passages: 8, Unsupported: "mark", Fallback: "extractive", Question: 64 << 10}
 	if chat != nil {
@@ -229,7 +233,7 @@ func newWorld(t *testing.T, s *shelf, chat knowledge.Chat, change func(*deploy.A
 	if change != nil {
 		change(&a)
 	}
-	assistants := knowledge.New(knowledge.Deps{Retriever: s, Texts: s, Chat: chat, Clock: clock.System{}})
+	assistants := knowledge.New(knowledge.Deps{Retriever: s, Texts: s, Chat: chat, CacheBytes: cacheBytes, Clock: clock.System{}})
 	d := &diary{}
 	router := decide.NewRouter(releases{a}, decide.Deps{Models: none{}, Assistants: assistants, Recorder: d})
 	t.Cleanup(router.Close)
@@ -241,6 +245,11 @@ func newWorld(t *testing.T, s *shelf, chat knowledge.Chat, change func(*deploy.A
 
 func as(ctx context.Context, name string, groups ...string) context.Context {
 	return identity.With(ctx, identity.Principal{Name: name, Groups: groups, Grants: []string{"ask:*"}})
+}
+
+func groupsOf(ctx context.Context) []string {
+	who, _ := identity.From(ctx)
+	return who.Groups
 }
 
 func (w *world) ask(ctx context.Context, text string, turns ...knowledge.Turn) (knowledge.Answer, []knowledge.Part, error) {

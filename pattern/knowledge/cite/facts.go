@@ -14,6 +14,7 @@ type facts struct {
 	names   map[string]bool // folded words that begin with a capital, not first in the text
 	terms   map[string]bool // every term, and every folded word
 	denials int             // words that deny
+	signs   signs           // words that say which way something goes
 }
 
 func (c *Checker) factsOf(text string) facts {
@@ -21,6 +22,7 @@ func (c *Checker) factsOf(text string) facts {
 	tokens := c.language.Tokens(text)
 	for i, t := range tokens {
 		f.terms[t.Word] = true
+		f.signs.add(t.Word)
 		if denies(t.Word) || t.Word == "t" && i > 0 && strings.HasSuffix(tokens[i-1].Word, "n") {
 			f.denials++
 		}
@@ -56,14 +58,8 @@ func digitsOf(t words.Token) (string, bool) {
 	if t.Digit {
 		return plainNumber(t.Word), true
 	}
-	for n, list := range smallNumbers() {
-		for w := range strings.FieldsSeq(list) {
-			if t.Word == w {
-				return string(rune('0'+n/10)) + string(rune('0'+n%10)), true
-			}
-		}
-	}
-	return "", false
+	n, ok := smallNumbers[t.Word]
+	return n, ok
 }
 
 // plainNumber takes separators of thousands away, and writes one digit as two
@@ -79,12 +75,13 @@ func plainNumber(word string) string {
 	return word
 }
 
-// smallNumbers are the words of the numbers that sentences write out, by their
-// value; "one" and its like are articles too and left out.
-func smallNumbers() [13]string {
-	return [13]string{2: "two zwei dos deux", 3: "three drei tres trois", 4: "four vier cuatro quatre", 5: "five funf cinco cinq",
-		6: "six sechs seis", 7: "seven sieben siete sept", 8: "eight acht ocho huit", 9: "nine neun nueve neuf",
-		10: "ten zehn diez dix", 11: "eleven elf once onze", 12: "twelve zwolf doce douze"}
+// smallNumbers are the numbers that sentences write out, by their words; "one"
+// and its like are articles too and left out.
+var smallNumbers = map[string]string{
+	"two": "02", "zwei": "02", "dos": "02", "deux": "02", "three": "03", "drei": "03", "tres": "03", "trois": "03", "four": "04", "vier": "04", "cuatro": "04", "quatre": "04",
+	"five": "05", "funf": "05", "cinco": "05", "cinq": "05", "six": "06", "sechs": "06", "seis": "06", "seven": "07", "sieben": "07", "siete": "07", "sept": "07",
+	"eight": "08", "acht": "08", "ocho": "08", "huit": "08", "nine": "09", "neun": "09", "nueve": "09", "neuf": "09", "ten": "10", "zehn": "10", "diez": "10", "dix": "10",
+	"eleven": "11", "elf": "11", "once": "11", "onze": "11", "twelve": "12", "zwolf": "12", "doce": "12", "douze": "12",
 }
 
 func denies(word string) bool {
@@ -96,66 +93,6 @@ func denies(word string) bool {
 		return true
 	}
 	return false
-}
-
-// opposites are pairs of words of which one in place of the other turns a
-// statement round.
-func opposites() [][2]string {
-	return [][2]string{
-		{"positive", "negative"}, {"most", "least"}, {"before", "after"}, {"always", "never"}, {"must", "may"}, {"required", "optional"},
-		{"enable", "disable"}, {"enabled", "disabled"}, {"include", "exclude"}, {"accept", "reject"}, {"above", "below"}, {"maximum", "minimum"},
-		{"first", "last"}, {"early", "late"}, {"earlier", "later"}, {"win", "lose"}, {"won", "lost"}, {"presence", "absence"}, {"sensitiv", "resist"},
-		{"susceptib", "resist"}, {"similar", "different"}, {"allow", "forbid"}, {"allow", "prohibit"}, {"permit", "prohibit"}, {"allowed", "denied"},
-		{"all", "none"}, {"free", "charged"}, {"open", "closed"}, {"public", "private"}, {"start", "stop"}, {"left", "right"},
-		{"erlaubt", "verboten"}, {"erlaubt", "untersagt"}, {"immer", "nie"}, {"vor", "nach"}, {"maximal", "minimal"},
-		{"permit", "prohib"}, {"siempre", "nunca"}, {"antes", "despues"}, {"toujours", "jamais"}, {"avant", "apres"},
-	}
-}
-
-// Beginnings of words that say that something goes up, or down. A statement
-// that has one sort is not supported by a window that has only the other.
-const (
-	upwards = `increas enhanc improv promot induc activat encourag elevat higher greater accelerat upregulat rise rises rising rose gain gains grow grew growth longer
-larger more better stronger faster exacerbat stimulat boost facilitat favor augment extend worsen raise
-erhoh steig verbesser forder mehr hoher grosser langer wachs zunehm zunahm
-aument mejor mayor mas crec subi
-augment plus amelior hausse croiss`
-	downwards = `decreas reduc lower suppress inhibit impair fewer less delay slow declin deficien prevent block dampen fall fell falls loss lose losing smaller shorter
-worse weaker diminish attenuat downregulat deplet restrict limit abolish silenc protect mitigat lessen drop
-senk verringer vermind weniger niedriger kleiner kurzer sink abnehm abnahm verhinder
-dismin reduj reduc menor menos baj decrec
-diminu redui moins baisse`
-)
-
-// direction tells whether words of each sort are there.
-func (f facts) direction() (up, down bool) {
-	for stem := range strings.FieldsSeq(upwards) {
-		up = up || f.begins(stem)
-	}
-	for stem := range strings.FieldsSeq(downwards) {
-		down = down || f.begins(stem)
-	}
-	return up, down
-}
-
-// turned tells whether a window has the opposite of a word of the claim in
-// that word's place.
-func (f facts) turned(window facts) bool {
-	for _, p := range opposites() {
-		for i := range p {
-			if f.begins(p[i]) && !f.begins(p[1-i]) && window.begins(p[1-i]) && !window.begins(p[i]) {
-				return true
-			}
-		}
-	}
-	up, down := f.direction()
-	if up != down {
-		windowUp, windowDown := window.direction()
-		if windowUp != windowDown && up != windowUp {
-			return true
-		}
-	}
-	return f.unlike(window) || window.unlike(f)
 }
 
 // unlike tells whether a word stands here and its denial there: "effective"
@@ -174,19 +111,6 @@ func (f facts) unlike(other facts) bool {
 	return false
 }
 
-// begins tells whether a word begins so. Short ones are compared whole.
-func (f facts) begins(stem string) bool {
-	if len(stem) <= 5 {
-		return f.terms[stem]
-	}
-	for w := range f.terms {
-		if strings.HasPrefix(w, stem) {
-			return true
-		}
-	}
-	return false
-}
-
 // enough is the share of content words that must stand in a window.
 const enough = 0.6
 
@@ -198,6 +122,7 @@ func merged(window []piece) facts {
 	all := facts{terms: map[string]bool{}, numbers: map[string]bool{}}
 	for _, p := range window {
 		all.denials += p.facts.denials
+		all.signs = all.signs.or(p.facts.signs)
 		maps.Copy(all.terms, p.facts.terms)
 		maps.Copy(all.numbers, p.facts.numbers)
 	}

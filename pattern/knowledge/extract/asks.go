@@ -38,20 +38,8 @@ func join(lists ...[]phrase) (all []phrase) {
 	return all
 }
 
-// asksOf lists how a language asks.
-func asksOf(language string) []phrase {
-	switch language {
-	case "en":
-		return asksEN()
-	case "de":
-		return asksDE()
-	case "es":
-		return asksES()
-	case "fr":
-		return asksFR()
-	}
-	return nil
-}
+// asks is how languages ask, by name.
+var asks = map[string][]phrase{"en": asksEN(), "de": asksDE(), "es": asksES(), "fr": asksFR()}
 
 func asksEN() []phrase {
 	return join(

@@ -62,7 +62,7 @@ func ask(text string, l *words.Language) *asked {
 func (q *asked) classify(tokens []words.Token, l *words.Language) int {
 	for at := range tokens {
 		best := phrase{}
-		for _, p := range asksOf(l.Name) {
+		for _, p := range asks[l.Name] {
 			if len(p.words) > len(best.words) && begins(tokens[at:], p.words) {
 				best = p
 			}

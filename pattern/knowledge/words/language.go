@@ -9,10 +9,7 @@ import (
 // Language is what is known of one. It is for one goroutine.
 type Language struct {
 	Name string // such as "en"
-	stop map[string]bool
-	// months and numbers are folded words.
-	months  map[string]bool
-	numbers map[string]bool
+	table
 	// index is how the index cuts and stems words of this language.
 	index *analysis.Analyzer
 	buf   []analysis.Token
@@ -32,6 +29,20 @@ func (l *Language) term(word string) string {
 	}
 	return l.buf[0].Term
 }
+
+// table has words of a language, folded.
+type table struct{ stop, months, numbers map[string]bool }
+
+// tables are the languages whose small words are known, by name.
+var tables = map[string]table{
+	"en": {set(stopEN), set(monthsEN), set(numbersEN)},
+	"de": {set(stopDE), set(monthsDE), set(numbersDE)},
+	"es": {set(stopES), set(monthsES), set(numbersES)},
+	"fr": {set(stopFR), set(monthsFR), set(numbersFR)},
+}
+
+// told is the order in which languages are told.
+var told = [...]string{"en", "de", "es", "fr"}
 
 // Date tells whether a folded word belongs to dates.
 func (l *Language) Date(word string) bool { return l.months[word] }
@@ -56,18 +67,7 @@ func Of(name, text string) *Language {
 	if at := strings.IndexAny(name, "-_"); at > 0 {
 		name = name[:at]
 	}
-	l := &Language{Name: name, index: analysis.New(name)}
-	switch name {
-	case "en":
-		l.stop, l.months, l.numbers = set(stopEN), set(monthsEN), set(numbersEN)
-	case "de":
-		l.stop, l.months, l.numbers = set(stopDE), set(monthsDE), set(numbersDE)
-	case "es":
-		l.stop, l.months, l.numbers = set(stopES), set(monthsES), set(numbersES)
-	case "fr":
-		l.stop, l.months, l.numbers = set(stopFR), set(monthsFR), set(numbersFR)
-	}
-	return l
+	return &Language{Name: name, table: tables[name], index: analysis.New(name)}
 }
 
 // maxDetected is how much of a text the language is told by.
@@ -79,15 +79,15 @@ func detect(text string) string {
 	var plain Language
 	words := plain.folded(text)
 	best, most := "", 0
-	for _, c := range []struct{ name, small string }{{"en", stopEN}, {"de", stopDE}, {"es", stopES}, {"fr", stopFR}} {
-		small, n := set(c.small), 0
+	for _, name := range told {
+		small, n := tables[name].stop, 0
 		for _, w := range words {
 			if small[w] {
 				n++
 			}
 		}
 		if n > most {
-			best, most = c.name, n
+			best, most = name, n
 		}
 	}
 	return best
