@@ -100,8 +100,11 @@ func (b *budgets) account(name, who string, limit Money, every time.Duration, no
 		b.by[key] = a
 	}
 	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.cap != limit { // there may be more than there was
+		a.dry, a.failed = time.Time{}, nil
+	}
 	a.cap, a.used = limit, now
-	a.mu.Unlock()
 	return a
 }
 
