@@ -65,7 +65,7 @@ type Deps struct {
 	Clock    clock.Clock  // clock.System when nil
 	Log      *slog.Logger // discards when nil
 	Scratch  string       // folder for files of the moment
-	Workers  int          // documents read at a time; GOMAXPROCS when 0
+	Workers  int          // documents read at a time; four times GOMAXPROCS, 8 at most, when 0
 }
 
 // Engines opens what a knowledge's resource names.

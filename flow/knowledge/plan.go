@@ -14,6 +14,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/flow/knowledge/document"
 	"github.com/leat-ai/leat/flow/knowledge/source"
@@ -248,16 +250,19 @@ func (l *listing) origin(ctx context.Context, o origin) error {
 			return nil
 		}
 		seen[it.ID] = true
-		t, ok, err := l.consider(ctx, o, it)
-		if err != nil {
-			own = err
-			return err
-		}
-		if ok {
+		t, ok, err := l.consider(o, it)
+		if err == nil && ok {
 			mine = append(mine, t)
+			if len(mine)%keepTogether == 0 {
+				err = l.keep(ctx, mine[len(mine)-keepTogether:])
+			}
 		}
-		return nil
+		own = err
+		return err
 	})
+	if own == nil && err == nil {
+		own = l.keep(ctx, mine[len(mine)/keepTogether*keepTogether:])
+	}
 	switch {
 	case errors.Is(own, errUnknown) && since != "" || err == source.ErrSame && !l.still(o, seen):
 		delete(l.stated, o.name)
@@ -297,12 +302,34 @@ func (l *listing) still(o origin, seen map[string]bool) bool {
 	return true
 }
 
+// keepTogether is how many texts that a listing has at hand go to the blobs at
+// the same time: each waits for the disk.
+const keepTogether = 64
+
+// keep puts the texts among the blobs that the listing has at hand.
+func (l *listing) keep(ctx context.Context, some []todo) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxWorkers)
+	for i := range some {
+		it := &some[i].Item
+		if it.Text == nil {
+			continue
+		}
+		group.Go(func() error {
+			digest, err := l.job.store.deps.Blobs.PutBytes(ctx, it.Text)
+			it.Version, it.Text = string(digest), nil
+			return err
+		})
+	}
+	return group.Wait()
+}
+
 // errUnknown is of a source that says a document has not changed which is not
 // known: it is listed again from its beginning.
 var errUnknown = fault.New(fault.Conflict, "a document is said to be unchanged that is not known")
 
 // consider compares a document with what is known of it.
-func (l *listing) consider(ctx context.Context, o origin, it source.Item) (todo, bool, error) {
+func (l *listing) consider(o origin, it source.Item) (todo, bool, error) {
 	known, there := l.known[it.ID]
 	switch {
 	case it.Same && !there:
@@ -324,13 +351,6 @@ func (l *listing) consider(ctx context.Context, o origin, it source.Item) (todo,
 	if same || there && known.State == stateFailed && it.Mark != "" && it.Mark == known.mark {
 		l.readers(known, t, false)
 		return todo{}, false, nil
-	}
-	if it.Text != nil {
-		digest, err := l.job.store.deps.Blobs.PutBytes(ctx, it.Text)
-		if err != nil {
-			return t, false, err
-		}
-		t.Item.Version, t.Item.Text = string(digest), nil
 	}
 	if there && known.State != stateWithdrawn {
 		l.readers(known, t, true)

@@ -135,8 +135,12 @@ func (s *Store) workers() int {
 	if s.deps.Workers > 0 {
 		return s.deps.Workers
 	}
-	return runtime.GOMAXPROCS(0)
+	// Much of the time is waiting for the disk.
+	return min(4*runtime.GOMAXPROCS(0), maxWorkers)
 }
+
+// maxWorkers bounds the documents that are held at a time.
+const maxWorkers = 8
 
 // job is one life of a run with what it works on.
 type job struct {
