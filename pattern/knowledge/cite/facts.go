@@ -4,6 +4,7 @@ import (
 	"maps"
 	"strings"
 
+	"github.com/leat-ai/leat/flow/knowledge/sentence"
 	"github.com/leat-ai/leat/pattern/knowledge/words"
 )
 
@@ -19,7 +20,7 @@ type facts struct {
 
 func (c *Checker) factsOf(text string) facts {
 	f := facts{content: map[string]bool{}, numbers: map[string]bool{}, names: map[string]bool{}, terms: map[string]bool{}}
-	tokens := c.language.Tokens(text)
+	tokens, begin := c.language.Tokens(text), starts(text)
 	for i, t := range tokens {
 		f.terms[t.Word] = true
 		f.signs.add(t.Word)
@@ -37,7 +38,7 @@ func (c *Checker) factsOf(text string) facts {
 		f.terms[t.Term] = true
 		// German writes every noun with a capital, so there a name is a word
 		// like the others.
-		if t.Upper && i > 0 && c.language.Name != "de" && !sentenceStart(text, t.Start) {
+		if t.Upper && i > 0 && c.language.Name != "de" && !begin[t.Start] {
 			f.names[t.Word] = true
 			continue
 		}
@@ -46,11 +47,18 @@ func (c *Checker) factsOf(text string) facts {
 	return f
 }
 
-// sentenceStart tells whether what stands before a place ends a sentence or
-// opens a quotation.
-func sentenceStart(text string, at int) bool {
-	head := strings.TrimRight(text[:at], " \n\t*_-“\"(„«'‘")
-	return head == "" || strings.HasSuffix(head, ".") || strings.HasSuffix(head, "!") || strings.HasSuffix(head, "?") || strings.HasSuffix(head, ":")
+// starts are the places at which the sentences of a text begin, and what
+// stands in quotation marks in it.
+func starts(text string) map[int]bool {
+	at := map[int]bool{}
+	for _, s := range sentence.Split(text) {
+		body := text[s.Start:s.End]
+		at[s.Start+len(body)-len(strings.TrimLeft(body, "*_-“\"(„«'‘ "))] = true
+	}
+	for _, q := range quotations(text) {
+		at[q.start] = true
+	}
+	return at
 }
 
 // digitsOf is a number as digits without separators of thousands.

@@ -75,7 +75,7 @@ func (s signs) has(stem string) bool {
 // the whole word.
 func (s *signs) add(word string) {
 	for n := 2; n <= min(len(word), longestSign); n++ {
-		if at, ok := signAt[word[:n]]; ok && (n > 5 || n == len(word)) {
+		if at, ok := signAt[word[:n]]; ok && (n > 4 || n == len(word)) {
 			s.set(at)
 		}
 	}
