@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -27,13 +28,17 @@ type exchange struct {
 	ctx        context.Context // of the HTTP request: it has the caller, and ends when they go
 	knowledge  []string        // by name
 	assistants []string
+	stateless  bool // the revision is one without initialize
 }
 
-func (h *handler) exchange(ctx context.Context, who identity.Principal) *exchange {
+// stateless is the first revision in which each request stands for itself.
+const stateless = "2026-07-28"
+
+func (h *handler) exchange(ctx context.Context, who identity.Principal, revision string) *exchange {
 	may := func(names []string, verb string) []string {
 		return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !who.May(verb, name) })
 	}
-	return &exchange{handler: h, ctx: ctx, knowledge: may(h.Names.Knowledge(), verbSearch), assistants: may(h.Names.Assistants(), verbAsk)}
+	return &exchange{handler: h, ctx: ctx, knowledge: may(h.Names.Knowledge(), verbSearch), assistants: may(h.Names.Assistants(), verbAsk), stateless: revision >= stateless}
 }
 
 // listFor is how long a client may keep a list of tools, in milliseconds:
@@ -55,7 +60,21 @@ func (x *exchange) server() *sdk.Server {
 	})
 	x.addTools(s)
 	x.addResources(s)
+	s.AddReceivingMiddleware(offered)
 	return s
+}
+
+// offered refuses methods of what is not offered, which the SDK would answer
+// with empty lists.
+func offered(next sdk.MethodHandler) sdk.MethodHandler {
+	return func(ctx context.Context, method string, r sdk.Request) (sdk.Result, error) {
+		for _, part := range []string{"prompts/", "completion/", "logging/"} {
+			if strings.HasPrefix(method, part) {
+				return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "there is no method " + method}
+			}
+		}
+		return next(ctx, method, r)
+	}
 }
 
 func (x *exchange) instructions() string {

@@ -123,7 +123,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r = r.Clone(r.Context()) // a header belongs to who made it
 		r.Header.Set(nameHeader, name)
 	}
-	x := h.exchange(r.Context(), who)
+	x := h.exchange(r.Context(), who, r.Header.Get("Mcp-Protocol-Version"))
 	h.protocol.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), serverKey{}, x.server())))
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -189,7 +190,7 @@ func (x *exchange) addResources(s *sdk.Server) {
 		Description: "The text of a document, KNOWLEDGE/DOCUMENT@VERSION as search gives it; the current version without one.",
 	}, func(ctx context.Context, r *sdk.ReadResourceRequest) (*sdk.ReadResourceResult, error) {
 		if !strings.HasPrefix(r.Params.URI, scheme) {
-			return nil, sdk.ResourceNotFoundError(r.Params.URI)
+			return nil, x.noResource(r.Params.URI)
 		}
 		within, cancel := x.within(ctx)
 		defer cancel()
@@ -201,7 +202,7 @@ func (x *exchange) addResources(s *sdk.Server) {
 		})
 		switch {
 		case fault.Is(err, fault.NotFound) || fault.Is(err, fault.Invalid):
-			return nil, sdk.ResourceNotFoundError(r.Params.URI)
+			return nil, x.noResource(r.Params.URI)
 		case err != nil:
 			return nil, told(err)
 		case len(text) > maxFetch:
@@ -209,4 +210,15 @@ func (x *exchange) addResources(s *sdk.Server) {
 		}
 		return &sdk.ReadResourceResult{Contents: []*sdk.ResourceContents{{URI: i.uri(), MIMEType: "text/plain", Text: string(text)}}}, nil
 	})
+}
+
+// codeNoResource is what revisions before the stateless one have for a resource
+// that is not there.
+const codeNoResource = -32002
+
+func (x *exchange) noResource(uri string) error {
+	if x.stateless {
+		return sdk.ResourceNotFoundError(uri)
+	}
+	return &jsonrpc.Error{Code: codeNoResource, Message: "there is no such resource, or you may not read it"}
 }
