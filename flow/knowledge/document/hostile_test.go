@@ -189,7 +189,7 @@ func attacks(t testing.TB) []attack {
 		attackOf("many.json", []byte("["+strings.Repeat("0,", 2<<20)+"0]"), ""),
 		attackOf("open.csv", []byte("a,b\n"+strings.Repeat("\"x\n", 1<<20)), ""),
 		attackOf("lines.txt", []byte(strings.Repeat("x\n\n", 2<<20)), ""),
-		attackOf("parts.eml", []byte("Content-Type: multipart/mixed; boundary=b\n\n"+strings.Repeat("--b\nContent-Type: multipart/mixed; boundary=b\n\n", deep)), fault.Invalid),
+		attackOf("parts.eml", []byte("Content-Type: multipart/mixed; boundary=b\n\n"+strings.Repeat("--b\nContent-Type: multipart/mixed; boundary=b\n\n", deep)), fault.TooLarge),
 		attackOf("head.eml", []byte("Subject: "+strings.Repeat("x", 4<<20)+"\n\nx"), fault.TooLarge),
 		{"half-a-gigabyte.txt", zeros('x'), 500 << 20, fault.TooLarge},
 		{"half-a-gigabyte.pdf", zeros('x'), 500 << 20, fault.TooLarge},

@@ -2,6 +2,7 @@ package document
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"io"
 	"mime"
@@ -160,7 +161,7 @@ func (m *mailReader) part(h textproto.MIMEHeader, body io.Reader, depth int) err
 	if strings.HasPrefix(mediaType, "multipart/") {
 		return m.multipart(mediaType, params["boundary"], body, depth)
 	}
-	decoded := transfer(h.Get("Content-Transfer-Encoding"), body)
+	decoded := &lenient{ctx: m.ctx, r: transfer(h.Get("Content-Transfer-Encoding"), body)}
 	switch {
 	case disposition == "attachment" || name != "" && !strings.HasPrefix(mediaType, "text/"):
 		return m.attach(name, mediaType, decoded)
@@ -191,10 +192,7 @@ func (m *mailReader) multipart(mediaType, boundary string, body io.Reader, depth
 			return nil
 		}
 		if err != nil {
-			if m.ctx.Err() != nil || m.w.text == nil {
-				return fault.Wrap(err, fault.Invalid, "the parts of the e-mail are broken")
-			}
-			return nil // what came before the break is read
+			return m.ctx.Err() // what came before the break is read
 		}
 		if mediaType == "multipart/alternative" {
 			if chosen || !m.takes(p.Header) {
@@ -229,6 +227,24 @@ func (m *mailReader) attach(name, mediaType string, body io.Reader) error {
 	}
 	m.attached = append(m.attached, "- "+name+" ("+oneLine(clean(mediaType), 100)+", "+itoa(int(size))+" bytes)")
 	return nil
+}
+
+// lenient ends where its source breaks: what came before is still text. The end
+// of the context stays an error.
+type lenient struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (l *lenient) Read(p []byte) (int, error) {
+	if err := l.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := l.r.Read(p)
+	if err != nil && fault.KindOf(err) != fault.TooLarge {
+		err = io.EOF
+	}
+	return n, err
 }
 
 func transfer(encoding string, body io.Reader) io.Reader {

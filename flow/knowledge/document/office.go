@@ -37,6 +37,7 @@ func (j *job) officeFormat() (Format, error) {
 	}
 	for _, m := range mainParts {
 		if strings.HasPrefix(strings.ToLower(main), m.folder) {
+			j.opened = &officeFile{archive: a, j: j, main: main}
 			return m.format, nil
 		}
 	}
@@ -68,20 +69,12 @@ func (a *archive) mainPart(depth int) (string, error) {
 	return "", nil
 }
 
+// office is the document that officeFormat found, with its relations.
 func (j *job) office() (*officeFile, error) {
-	a, err := j.archive()
-	if err != nil {
-		return nil, err
-	}
-	main, err := a.mainPart(j.limits.Depth)
-	if err != nil {
-		return nil, err
-	}
-	refs, err := a.relations(main, j.limits.Depth)
-	if err != nil {
-		return nil, err
-	}
-	return &officeFile{archive: a, j: j, main: main, refs: refs}, nil
+	f := j.opened
+	var err error
+	f.refs, err = f.relations(f.main, j.limits.Depth)
+	return f, err
 }
 
 // coreProperties are what Office documents say of themselves, and the names

@@ -63,6 +63,13 @@ const (
 	wideGap = 1.8
 )
 
+// Lines of more pieces, and paragraphs of more bytes, are none that people
+// write: the work of comparing and joining them would grow with the square.
+const (
+	mostPieces       = 256
+	longestParagraph = 64 << 10
+)
+
 // ligatures are characters that stand for several.
 var ligatures = strings.NewReplacer("ﬀ", "ff", "ﬁ", "fi", "ﬂ", "fl", "ﬃ", "ffi", "ﬄ", "ffl", "ﬅ", "st", "ﬆ", "st")
 
@@ -98,7 +105,7 @@ func (m *lineMaker) add(r pdf.Run) {
 		case gap < 0 && m.accented(r.Text):
 			m.last = r
 			return
-		case gap > cellGap && !(len(m.line.pieces) == 0 && markOnly(m.text.String())):
+		case gap > cellGap && len(m.line.pieces) < mostPieces && !(len(m.line.pieces) == 0 && markOnly(m.text.String())):
 			m.cut()
 			m.left = r.X
 			m.line.wide = m.line.wide || gap > wideGap
@@ -137,6 +144,9 @@ var marks = map[rune]rune{'`': '\u0300', '´': '\u0301', 'ˆ': '\u0302', '˜': '
 // accented puts a letter under the accent that was drawn before it.
 func (m *lineMaker) accented(text string) bool {
 	before := m.text.String()
+	if len(before) > longestParagraph {
+		return false
+	}
 	accent, n := utf8.DecodeLastRuneInString(before)
 	mark, ok := marks[accent]
 	letter, size := utf8.DecodeRuneInString(text)
@@ -316,7 +326,7 @@ func (b *blockMaker) goesOn(i int) bool {
 	l, last := b.lines[i], b.last
 	step := last.y - l.y
 	switch {
-	case l.turned != last.turned, l.wide, last.wide, l.mono != last.mono:
+	case l.turned != last.turned, l.wide, last.wide, l.mono != last.mono, b.text.Len() > longestParagraph:
 		return false
 	case l.mono:
 		return step > 0 && step < 2.5*b.leading*l.size

@@ -16,6 +16,7 @@ type job struct {
 	ctx    context.Context
 	src    Source
 	limits Limits
+	opened *officeFile // by the look at what an archive is
 }
 
 // readers are the readers of the formats. A reader gets the source, or, where
