@@ -141,6 +141,9 @@ func (s asking) Ask(ctx context.Context, q questions.Question) (questions.Answer
 	if err := s.app.serving.Failure(q.Assistant); err != nil {
 		return questions.Answer{}, err
 	}
+	if r, err := s.app.router.Release(q.Assistant); err == nil && r.Content.Assistant == nil {
+		return questions.Answer{}, fault.New(fault.NotFound, "%q is an endpoint, and no assistant", q.Assistant).Hint("it is scored with, not asked")
+	}
 	return s.app.driver.Ask(ctx, q)
 }
 

@@ -92,18 +92,19 @@ func (a *App) converge(ctx context.Context, by string, plan spec.Plan) error {
 	if err != nil {
 		return err
 	}
+	a.convergeGateway(list)
+	a.convergeKnowledge(list, plan)
 	var mistakes fault.List
 	for _, e := range spec.All[*spec.Endpoint](list) {
 		err := a.release(ctx, e, list, by, plan)
 		mistakes.Add(fault.Wrap(err, fault.KindOf(err), "endpoint %q", e.Name))
 	}
+	mistakes.Add(a.releaseAssistants(ctx, list, by, plan))
 	mistakes.Add(a.schedule(ctx, list))
-	a.convergeGateway(list)
 	a.askable.converge(list, a.clock.Now())
 	a.monitors(list)
 	a.views.Refresh()
 	a.streams.Converge(list)
-	a.convergeKnowledge(list, plan)
 	return mistakes.Err()
 }
 

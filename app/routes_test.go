@@ -211,6 +211,7 @@ var bodies = map[string]string{
 	"PUT /v1/streams/{name}/dead/{letter}":  `{"body":"e30="}`,
 	"POST /v1/keys":                         `{"name":"k","grants":["*:*"]}`,
 
+	"POST /v1/knowledge/{name}/search":                                  `{"query":"why?"}`,
 	"POST /v1/assistants/{name}/ask":                                    `{"question":"why?"}`,
 	"POST /v1/chat/completions":                                         askChat,
 	"POST /openai/v1/chat/completions":                                  askChat,
@@ -320,6 +321,9 @@ func (l *loop) ask(pattern, token, host string, headers ...string) (status int, 
 	method, path, _ := strings.Cut(values.Replace(pattern), " ")
 	if pattern == "GET /v1/endpoints/{name}/at" {
 		path += "?time=2030-01-01T00:00:00Z"
+	}
+	if pattern == "GET /v1/knowledge/{name}/citations" {
+		path += "?source=a&version=b"
 	}
 	text := bodies[pattern]
 	if text == "" && method != http.MethodGet {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"strconv"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -102,6 +103,11 @@ const idempotencyKey = compat.IdempotencyKey
 // request's idempotency key. protocol tells equal bodies of two operations
 // apart.
 func (x *exchange) ask(ctx context.Context, q knowledge.Question, protocol string) (a knowledge.Answer, err error) {
+	if q.Emit != nil {
+		v := &valve{emit: q.Emit}
+		q.Emit = v.pass
+		defer v.shut()
+	}
 	key := x.r.Header.Get(idempotencyKey)
 	if key == "" || x.Ledger == nil {
 		return x.Assistants.Ask(ctx, q)
@@ -121,6 +127,29 @@ func (x *exchange) ask(ctx context.Context, q knowledge.Question, protocol strin
 	}
 	x.w.Header().Set("Idempotent-Replayed", "true")
 	return a, replay(q.Emit, &a)
+}
+
+// valve lets parts of an answer through until the question is over: an
+// assistant that was given up at a deadline may still be writing, and what it
+// writes into is the next request's by then.
+type valve struct {
+	mu   sync.Mutex
+	emit func(knowledge.Part) error // nil once it is over
+}
+
+func (v *valve) pass(p knowledge.Part) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.emit == nil {
+		return fault.New(fault.Canceled, "the question is over")
+	}
+	return v.emit(p)
+}
+
+func (v *valve) shut() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.emit = nil
 }
 
 // replay emits an answer that was given before.

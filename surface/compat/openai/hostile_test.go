@@ -1,10 +1,14 @@
 package openai_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/pattern/knowledge"
+	"github.com/leat-ai/leat/surface/compat/openai"
 	"github.com/leat-ai/leat/surface/server"
 )
 
@@ -114,4 +118,36 @@ func TestClientGoesAway(t *testing.T) {
 		pause()
 	}
 	t.Error("the assistant was not told that nobody reads")
+}
+
+// late goes on emitting after it was given up.
+type late struct {
+	*world
+	refused chan error
+}
+
+func (l *late) Ask(_ context.Context, q knowledge.Question) (knowledge.Answer, error) {
+	if err := q.Emit(knowledge.Part{Text: "In time. "}); err != nil {
+		return knowledge.Answer{}, err
+	}
+	go func() {
+		pause()
+		l.refused <- q.Emit(knowledge.Part{Text: "Too late."})
+	}()
+	return knowledge.Answer{}, fault.New(fault.Timeout, "it took too long")
+}
+
+// TestLateParts: what an assistant says after its question is over reaches
+// nobody.
+func TestLateParts(t *testing.T) {
+	l := &late{world: &world{}, refused: make(chan error, 1)}
+	s := serve(t, server.AuthLocal, openai.Services{Assistants: l, Names: l})
+	_, body := post(t, s, "/v1/chat/completions", `{"model":"handbook","stream":true,"messages":[{"role":"user","content":"hi"}]}`)
+	frames, done := framesOf(t, body)
+	if done || len(frames) != 3 || at(frames[2], "error", "code") != "timeout" {
+		t.Errorf("%s", body)
+	}
+	if err := <-l.refused; !fault.Is(err, fault.Canceled) {
+		t.Errorf("it could emit: %v", err)
+	}
 }

@@ -23,6 +23,9 @@ func (x *exchange) listStores() error {
 		return err
 	}
 	seen := slices.DeleteFunc(all, func(s Store) bool { return !x.seesStore(s.Name) })
+	for i := range seen {
+		x.uncounted(&seen[i])
+	}
 	x.out = append(x.out, `{"object":"list","data":[`...)
 	for i, s := range seen {
 		if i > 0 {
@@ -45,6 +48,14 @@ func (x *exchange) seesStore(name string) bool {
 	return x.who.May(verbSearch, name) || x.who.May(verbRead, name)
 }
 
+// uncounted takes the counts out of a store for who may search it and no more:
+// they may not read every document that is counted.
+func (x *exchange) uncounted(s *Store) {
+	if !x.who.May(verbRead, s.Name) {
+		s.Documents, s.Failed, s.Bytes = 0, 0, 0
+	}
+}
+
 func (x *exchange) showStore() error {
 	name := x.r.PathValue("store")
 	if !x.seesStore(name) {
@@ -56,6 +67,7 @@ func (x *exchange) showStore() error {
 	}
 	for _, s := range all {
 		if s.Name == name {
+			x.uncounted(&s)
 			x.out = append(s.appendTo(x.out), '\n')
 			x.reply()
 			return nil
