@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -52,6 +53,8 @@ func sendsSecret(r spec.Resource) bool {
 		return s.Secret != "" || s.Codec[codecLogin] != ""
 	case *spec.Trigger: // what is signed with it tells something of it
 		return s.Start.Secret != ""
+	case *spec.Knowledge:
+		return s.Secret != "" || slices.ContainsFunc(s.Sources, func(from spec.KnowledgeSource) bool { return from.Secret != "" })
 	case *spec.Model:
 		return s.Remote != nil && (s.Remote.Secret != "" || s.Remote.Entra != nil)
 	}
@@ -67,6 +70,12 @@ func locations(r spec.Resource) []string {
 		return []string{s.From, s.To}
 	case *spec.Stream:
 		return append(s.Targets(), s.From)
+	case *spec.Knowledge:
+		names := []string{s.Questions, s.Embed, s.Rerank}
+		for _, from := range s.All() {
+			names = append(names, strings.TrimPrefix(from.From, "git+"))
+		}
+		return slices.DeleteFunc(names, func(name string) bool { return name == "" })
 	case *spec.Pipeline:
 		return modelFiles(s)
 	case *spec.Model:
