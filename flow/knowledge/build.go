@@ -291,12 +291,16 @@ func (p *putting) flush(ctx context.Context) error {
 
 // rejectedBefore ends a run that has made again what the gate refused.
 func (j *job) rejectedBefore(ctx context.Context, name string) error {
+	key, err := j.gateKey(ctx)
+	if err != nil {
+		return err
+	}
 	return j.store.deps.DB.Read(ctx, func(tx catalog.Tx) error {
 		st, err := j.store.named(ctx, tx, j.spec.Name, name)
 		if fault.Is(err, fault.NotFound) {
 			return nil
 		}
-		if err == nil && st.State == Rejected && st.content == j.gateKey() {
+		if err == nil && st.State == Rejected && st.content == key {
 			err = fault.New(fault.Rejected, "the snapshot %s did not pass the gate before, and nothing has changed: %s", name, st.Reason).
 				Hint("mend the documents, the questions or the gate")
 		}

@@ -23,11 +23,24 @@ func reported() []string { return []string{"ndcg@10", "recall@10", "hit@3", "mrr
 // gateDepth is how many passages are looked at for each question.
 const gateDepth = 100
 
-// gateKey names what a snapshot is judged by.
-func (j *job) gateKey() string {
+// gateKey names what a snapshot is judged by: conditions, and questions with
+// their grades.
+func (j *job) gateKey(ctx context.Context) (string, error) {
+	s := j.store
+	var questions []Question
+	if s.deps.Questions != nil && j.spec.Questions != "" {
+		var err error
+		if questions, err = s.deps.Questions(ctx, j.spec.Questions); err != nil {
+			return "", err
+		}
+	}
+	asked, err := json.Marshal(questions)
+	if err != nil {
+		return "", fault.Wrap(err, fault.Internal, "the questions cannot be written")
+	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q", []string(j.spec.Gate), j.spec.Questions)
-	return hex.EncodeToString(h.Sum(nil)[:10])
+	fmt.Fprintf(h, "%q %s", []string(j.spec.Gate), asked)
+	return hex.EncodeToString(h.Sum(nil)[:10]), nil
 }
 
 // gate measures a snapshot with the questions of the resource. One that does
@@ -36,6 +49,11 @@ func (j *job) gate(ctx context.Context, pr *work.Progress, made built) (built, e
 	s := j.store
 	if s.deps.Questions == nil || j.spec.Questions == "" {
 		return made, nil
+	}
+	if made.Name == j.plan.Head {
+		known, err := s.Snapshot(ctx, j.spec.Name, made.Name)
+		made.Measures = known.Measures
+		return made, err
 	}
 	questions, err := s.deps.Questions(ctx, j.spec.Questions)
 	if err != nil {
@@ -167,8 +185,12 @@ func (j *job) embedQuestions(ctx context.Context, questions []Question) ([][]flo
 // reject notes a snapshot that did not pass, and takes it out of the index.
 func (j *job) reject(ctx context.Context, idx index.Snapshots, made built, why string) error {
 	s := j.store
-	err := s.deps.DB.Write(ctx, func(tx catalog.Tx) error {
-		return s.putSnapshot(ctx, tx, j.spec.Name, stored{content: j.gateKey(), settings: j.plan.Recipe, Snapshot: Snapshot{
+	key, err := j.gateKey(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.deps.DB.Write(ctx, func(tx catalog.Tx) error {
+		return s.putSnapshot(ctx, tx, j.spec.Name, stored{content: key, settings: j.plan.Recipe, Snapshot: Snapshot{
 			Name: made.Name, Run: j.run, State: Rejected, Documents: made.Documents, Passages: made.Passages, Measures: made.Measures,
 			Reason: why, Embedder: j.spec.Embed, Made: s.deps.Clock.Now(),
 		}})
