@@ -368,3 +368,22 @@ func TestSourceBytesComeBack(t *testing.T) {
 		t.Errorf("%q %v", got, err)
 	}
 }
+
+// An index that was lost is built anew from what was read, with who may read
+// what.
+func TestAnIndexThatIsLostComesBack(t *testing.T) {
+	f := newFixture(t, spec.Knowledge{Name: "handbook", Sources: []spec.KnowledgeSource{{From: "docs", Readers: spec.Names{"group:staff"}}}})
+	f.write("docs/a.md", "Hotels are booked by the office.\n")
+	first := f.sync()
+	if err := f.store.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(f.dir, "index")); err != nil {
+		t.Fatal(err)
+	}
+	if r := f.sync(); r.Snapshot != first.Snapshot || r.Read != 0 || r.Documents != 1 {
+		t.Errorf("%+v", r)
+	}
+	same(t, "staff", f.find(as(t.Context(), "anna", "staff"), knowledge.Search{Text: "hotels"}), []string{"docs/a.md: Hotels are booked by the office."})
+	same(t, "others", f.find(as(t.Context(), "bert"), knowledge.Search{Text: "hotels"}), []string{})
+}

@@ -156,7 +156,7 @@ func (j *job) list(ctx context.Context, pr *work.Progress) (plan, error) {
 		l.plan.Origins = append(l.plan.Origins, o.name)
 	}
 	if len(l.plan.Origins) == 0 {
-		return plan{}, l.noOrigin()
+		return plan{}, l.noOrigin(ctx)
 	}
 	l.missing()
 	if before != "" && before != l.plan.Recipe {
@@ -166,10 +166,35 @@ func (j *job) list(ctx context.Context, pr *work.Progress) (plan, error) {
 			l.again()
 		}
 	}
+	if err := l.lost(ctx); err != nil {
+		return plan{}, err
+	}
 	if err := l.close(ctx); err != nil {
 		return plan{}, err
 	}
 	return l.finish(ctx)
+}
+
+// lost finds out whether the index has the snapshot that the catalog knows: one
+// that was wiped, or is another one now, is built anew.
+func (l *listing) lost(ctx context.Context) error {
+	s := l.job.store
+	if l.plan.Head == "" {
+		return nil
+	}
+	h, err := s.acquire(ctx, l.job.spec)
+	if err != nil {
+		return err
+	}
+	defer s.release(h)
+	there, err := h.index.Snapshots(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(there, func(x index.Snapshot) bool { return x.Name == l.plan.Head }) {
+		l.plan.Fresh, l.plan.Rebuild = true, true
+	}
+	return nil
 }
 
 // listing is what list gathers.
@@ -532,9 +557,14 @@ func problemOf(id, origin string, err error) Problem {
 	return p
 }
 
-// noOrigin is the fault of a knowledge none of whose sources can be listed.
-func (l *listing) noOrigin() error {
+// noOrigin is the fault of a knowledge none of whose sources can be listed. The
+// reasons are kept for whoever asks how it is.
+func (l *listing) noOrigin(ctx context.Context) error {
 	p := l.plan.Problems[0]
+	l.job.plan = l.plan
+	if err := l.job.store.deps.DB.Write(ctx, func(tx catalog.Tx) error { return l.job.putOrigins(ctx, tx) }); err != nil {
+		return err
+	}
 	return fault.New(fault.Unavailable, "no source of %q can be read: %s: %s", l.job.spec.Name, p.Source, p.Reason).Hint("%s", p.Hint)
 }
 

@@ -44,6 +44,7 @@ func (j *job) swap(ctx context.Context, parts []done, made built) (Report, error
 			report.Removed++
 		}
 	}
+	report.Unchanged = made.Name == j.plan.Head
 	err = s.deps.DB.Write(ctx, func(tx catalog.Tx) error {
 		for id := range before {
 			if _, ok := rows[id]; ok {
@@ -94,8 +95,8 @@ func (j *job) goLive(ctx context.Context, tx catalog.Tx, snapshot Snapshot) (hel
 		return false, err
 	}
 	held = len(changes) > 0 && changes[0].Held
-	if again {
-		return held, nil // this step was done before
+	if again || known.State == Ready && snapshot.Name == j.plan.Head {
+		return held, nil // this step was done before, or what was read is what was known
 	}
 	if err := s.putSnapshot(ctx, tx, name, stored{Snapshot: snapshot, settings: j.plan.Recipe}); err != nil {
 		return held, err
@@ -198,16 +199,23 @@ func (j *job) opened(ctx context.Context, parts []done) error {
 	defer s.release(h)
 	var read []Document
 	var ids []string
+	take := func(by []string) {
+		for _, id := range by {
+			if d, ok := rows[id]; ok && d.State != stateWithdrawn {
+				read, ids = append(read, d), append(ids, id)
+			}
+		}
+	}
+	if j.plan.Fresh { // it may be an index that knows of nobody
+		parts = nil
+		take(slices.Sorted(maps.Keys(rows)))
+	}
 	for _, p := range parts {
 		by, err := s.preparedOf(ctx, p.Blob)
 		if err != nil {
 			return err
 		}
-		for _, id := range slices.Sorted(maps.Keys(by)) {
-			if d, ok := rows[id]; ok && d.State != stateWithdrawn {
-				read, ids = append(read, d), append(ids, id)
-			}
-		}
+		take(slices.Sorted(maps.Keys(by)))
 	}
 	if err := h.index.Grant(ctx, accessOf(read)); err != nil {
 		return err
