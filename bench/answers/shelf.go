@@ -44,7 +44,7 @@ func newShelf(ctx context.Context, language, format string, texts []text) (*shel
 	if err != nil {
 		return nil, err
 	}
-	defer build.Abort()
+	defer func() { _ = build.Abort() }()
 	for at := 0; at < len(texts); at += 500 {
 		part := texts[at:min(at+500, len(texts))]
 		if err := s.put(ctx, build, format, part); err != nil {

@@ -70,17 +70,17 @@ func (n *counts) add(q question, a knowledge.Answer, s *shelf) {
 	n.abstained += one(a.Abstained)
 	n.quotes += len(a.Citations)
 	n.found += one(slices.ContainsFunc(a.Passages, func(p knowledge.Passage) bool { return p.Source == q.Gold }))
-	inCited, goldCited, any := false, false, false
+	inCited, goldCited, quoted := false, false, false
 	for i, c := range a.Citations {
 		inCited = inCited || slices.ContainsFunc(a.Passages, func(p knowledge.Passage) bool { return p.ID == c.Passage && strings.Contains(p.Text, gold) })
 		goldCited = goldCited || c.Source == q.Gold
-		any = any || strings.Contains(c.Quote, gold)
+		quoted = quoted || strings.Contains(c.Quote, gold)
 		if i == 0 {
 			n.quoted += one(strings.Contains(c.Quote, gold))
 			n.exact += one(c.Source == q.Gold && c.Start <= start && end <= c.End)
 		}
 	}
-	n.cited, n.citedGold, n.any = n.cited+one(inCited), n.citedGold+one(goldCited), n.any+one(any)
+	n.cited, n.citedGold, n.any = n.cited+one(inCited), n.citedGold+one(goldCited), n.any+one(quoted)
 }
 
 func (n *counts) figures(questions int) answerFigures {

@@ -121,7 +121,7 @@ func passagesOf(found store.Found) []Passage {
 	for _, p := range found.Passages {
 		passages = append(passages, Passage{
 			ID: p.ID, Knowledge: found.Knowledge, Snapshot: found.Snapshot, Source: p.Document, Version: p.Version,
-			Start: p.Start, End: p.End, Title: p.Title, Heading: p.Heading, Context: p.Passage.Context, Page: p.Page, URL: p.URL,
+			Start: p.Start, End: p.End, Title: p.Title, Heading: p.Heading, Context: p.Context, Page: p.Page, URL: p.URL,
 			Score: p.Score, Text: p.Text,
 		})
 	}

@@ -73,7 +73,7 @@ func Answer(question string, passages []Passage, o Options) Result {
 	}
 	all := measure(question, passages, o.Language)
 	ranked := all.ranked()
-	return Result{Quotes: choose(all, ranked, o), Confidence: all.confidence(ranked)}
+	return Result{Quotes: choose(ranked, o), Confidence: all.confidence(ranked)}
 }
 
 // ranked returns the candidates, best first; ties stand in the order of the
@@ -91,7 +91,7 @@ func (m *measured) ranked() []*candidate {
 
 // choose takes the best candidate, and further ones that are near to it and
 // say something else.
-func choose(m *measured, ranked []*candidate, o Options) []Quote {
+func choose(ranked []*candidate, o Options) []Quote {
 	var quotes []Quote
 	var taken []*candidate
 	for _, c := range ranked {

@@ -286,12 +286,12 @@ func (c *context) kinds(s *piecewise, f *features) {
 	if c.q.kind == other || c.q.kind == meaning || c.q.kind == manner {
 		return
 	}
-	any, best := false, 0.0
+	there, best := false, 0.0
 	for i := range s.tokens {
 		if s.at[i] >= 0 && s.how[i] == 1 || !c.answers(s, i) {
 			continue
 		}
-		any = true
+		there = true
 		best = max(best, c.nearness(s, i))
 		if c.q.kind == number && c.q.head >= 0 {
 			for k := i + 1; k < len(s.tokens) && k <= i+4; k++ {
@@ -301,7 +301,7 @@ func (c *context) kinds(s *piecewise, f *features) {
 			}
 		}
 	}
-	f[hasKind], f[lacksKind], f[nearKind] = is(any), is(!any), best
+	f[hasKind], f[lacksKind], f[nearKind] = is(there), is(!there), best
 }
 
 // nearness is how much of the question's weight stands near a word.
