@@ -106,7 +106,7 @@ func (s *Server) exchange(reply *Reply, path string, body []byte, events bool) e
 	if reply.secret, err = s.sign(reply.ctx, r.Header); err != nil {
 		return reply.failed(err)
 	}
-	answer, err := s.client.Do(r)
+	answer, err := s.client.Do(r) //nolint:bodyclose // Reply.Close does
 	if err != nil {
 		return reply.failed(err)
 	}
@@ -147,9 +147,9 @@ type Reply struct {
 func (r *Reply) Read(p []byte) (int, error) {
 	r.silence.Reset(r.server.stall)
 	n, err := r.body.Read(p)
-	switch {
-	case err == nil:
-	case err == io.EOF:
+	switch err { //nolint:errorlint // a stream's end is this very value
+	case nil:
+	case io.EOF:
 		r.mu.Lock()
 		r.ended = true
 		r.mu.Unlock()

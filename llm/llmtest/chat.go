@@ -135,8 +135,10 @@ func testAnswer(t *testing.T, open Open[llm.Chat]) {
 		if _, err := s.Next(); err != io.EOF {
 			t.Errorf("after the end comes %v", err)
 		}
-		if s.Close() != nil || s.Close() != nil {
-			t.Error("closing fails")
+		for range 2 {
+			if err := s.Close(); err != nil {
+				t.Errorf("closing fails: %v", err)
+			}
 		}
 		asked := u.Asked()
 		if len(asked) != 1 || asked[0].Stream != stream || asked[0].Model != "test-model" || asked[0].Limit != 100 {

@@ -344,16 +344,18 @@ func (o *output) endless() {
 		filler = bytes.Repeat([]byte(" "), 64<<10)
 		o.write([]byte(`data: {"a":"`))
 	}
-	for o.ctx.Err() == nil && o.write(filler) == nil {
+	for listening := true; listening; {
+		listening = o.write(filler) && o.ctx.Err() == nil
 	}
 }
 
-func (o *output) write(b []byte) error {
+// write sends bytes, and tells whether somebody is still there.
+func (o *output) write(b []byte) bool {
 	_, err := o.w.Write(b)
-	if f, ok := o.w.(http.Flusher); ok && o.streams() || o.reply.Fault != NoFault && ok {
+	if f, ok := o.w.(http.Flusher); ok && (o.streams() || o.reply.Fault != NoFault) {
 		f.Flush()
 	}
-	return err
+	return err == nil
 }
 
 // pause waits, and tells whether somebody still listens.

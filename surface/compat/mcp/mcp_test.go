@@ -34,7 +34,7 @@ func stateless(method, name string, params map[string]any) (body string, header 
 func request(t *testing.T, url, key, method, name string, params map[string]any) answer {
 	t.Helper()
 	body, header := stateless(method, name, params)
-	a, err := post(t, t.Context(), url, key, body, header)
+	a, err := post(t.Context(), t, url, key, body, header)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestProtocolErrors(t *testing.T) {
 		"too long":              {strings.Repeat(" ", 2<<20) + list, listHeader, 413, 0},
 		"a page elsewhere":      {list, with(listHeader, "Origin", "https://evil.example"), 403, 0},
 	} {
-		a, err := post(t, t.Context(), url, all, c.body, c.header)
+		a, err := post(t.Context(), t, url, all, c.body, c.header)
 		code := 0
 		if a.Error != nil {
 			code = a.Error.Code
@@ -209,7 +209,7 @@ func TestWhoIsNotKnown(t *testing.T) {
 	_, url := start(t, server.AuthKeys)
 	body, header := stateless("tools/list", "", nil)
 	for _, key := range []string{"", "nonsense"} {
-		a, err := post(t, t.Context(), url, key, body, header)
+		a, err := post(t.Context(), t, url, key, body, header)
 		challenge := a.header.Get("WWW-Authenticate")
 		if err != nil || a.status != http.StatusUnauthorized || !strings.HasPrefix(challenge, `Bearer resource_metadata="`+url+`/.well-known/oauth-protected-resource/mcp", scope="`) {
 			t.Errorf("%d, %s, %v", a.status, challenge, err)
@@ -483,7 +483,7 @@ func TestWhoGoesAway(t *testing.T) {
 			<-w.asked
 			cancel()
 		}()
-		if _, err := post(t, ctx, url, "bob/search:wiki", body, header); err == nil {
+		if _, err := post(ctx, t, url, "bob/search:wiki", body, header); err == nil {
 			t.Error("there is an answer")
 		}
 		select {

@@ -198,7 +198,7 @@ type answer struct {
 }
 
 // post sends a request of JSON-RPC.
-func post(t testing.TB, ctx context.Context, url, key, body string, header http.Header) (answer, error) {
+func post(ctx context.Context, t testing.TB, url, key, body string, header http.Header) (answer, error) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/mcp", strings.NewReader(body))
 	if err != nil {
