@@ -8,10 +8,13 @@ package corpus
 import (
 	"archive/zip"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,15 +72,18 @@ func Argument(file []byte) (any, error) {
 	return nil, fmt.Errorf("%.40q is neither text nor bytes", line)
 }
 
-// Pack writes the inputs of a folder into an archive, in the order of their
-// names and without times, so that the same inputs are the same file.
+// Pack adds the inputs of a folder to an archive, whatever it holds, in the
+// order of their names and without times, so that the same inputs are the same
+// file. It returns how many there are then.
 func Pack(folder, archive string) (inputs int, err error) {
+	all, err := held(archive)
+	if err != nil {
+		return 0, err
+	}
 	names, err := filepath.Glob(filepath.Join(folder, "*"))
 	if err != nil || len(names) == 0 {
 		return 0, fmt.Errorf("%s has no inputs: %w", folder, err)
 	}
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
 	for _, name := range names {
 		data, err := os.ReadFile(name)
 		if err != nil {
@@ -86,11 +92,16 @@ func Pack(folder, archive string) (inputs int, err error) {
 		if _, err := Argument(data); err != nil {
 			return 0, fmt.Errorf("%s: %w", name, err)
 		}
-		entry, err := w.CreateHeader(&zip.FileHeader{Name: filepath.Base(name), Method: zip.Deflate})
+		all[filepath.Base(name)] = data
+	}
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		entry, err := w.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate})
 		if err != nil {
 			return 0, err
 		}
-		if _, err := entry.Write(data); err != nil {
+		if _, err := entry.Write(all[name]); err != nil {
 			return 0, err
 		}
 	}
@@ -100,5 +111,30 @@ func Pack(folder, archive string) (inputs int, err error) {
 	if err := os.MkdirAll(filepath.Dir(archive), 0o755); err != nil {
 		return 0, err
 	}
-	return len(names), os.WriteFile(archive, b.Bytes(), 0o644)
+	return len(all), os.WriteFile(archive, b.Bytes(), 0o644)
+}
+
+// held is what an archive has by name; one that is not there has nothing.
+func held(archive string) (map[string][]byte, error) {
+	all := map[string][]byte{}
+	r, err := zip.OpenReader(archive)
+	if errors.Is(err, os.ErrNotExist) {
+		return all, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	for _, entry := range r.File {
+		from, err := entry.Open()
+		if err != nil {
+			return nil, err
+		}
+		all[entry.Name], err = io.ReadAll(from)
+		from.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
