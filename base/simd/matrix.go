@@ -3,6 +3,7 @@ package simd
 // The product is made in tiles of so many rows and columns.
 const (
 	tileRows    = 6
+	wideRows    = 12 // with instructions of 512 bits
 	tileColumns = 16
 )
 
@@ -66,7 +67,7 @@ func (m *Matrix) Times(out []float32, outStride int, a []float32, rows, stride i
 		return
 	}
 	_, _ = a[(rows-1)*stride+m.inner-1], out[(rows-1)*outStride+m.columns-1] // the last bounds that are checked
-	var first, tile [tileColumns * tileRows]float32
+	var first, edge [tileColumns * wideRows]float32
 	for at := 0; at < m.columns; at += tileColumns {
 		panel := m.panels[at*m.inner:][:m.inner*tileColumns]
 		width := min(tileColumns, m.columns-at)
@@ -75,18 +76,15 @@ func (m *Matrix) Times(out []float32, outStride int, a []float32, rows, stride i
 			copy(first[:], bias[at:at+width])
 		}
 		for r := 0; r < rows; {
-			n := min(tileRows, rows-r)
-			if n < tileRows {
-				n = 1
-			}
+			n := tile(rows - r)
 			to, step := out[r*outStride+at:], outStride
 			if width < tileColumns {
-				to, step = tile[:], tileColumns
+				to, step = edge[:], tileColumns
 			}
 			multiply(to, step, a[r*stride:], stride, n, panel, first[:tileColumns])
 			if width < tileColumns {
 				for i := range n {
-					copy(out[(r+i)*outStride+at:][:width], tile[i*tileColumns:])
+					copy(out[(r+i)*outStride+at:][:width], edge[i*tileColumns:])
 				}
 			}
 			r += n
@@ -94,13 +92,27 @@ func (m *Matrix) Times(out []float32, outStride int, a []float32, rows, stride i
 	}
 }
 
-// multiply makes one tile of n rows, 1 or 6.
+// tile is how many of the rows that are left the next tile has.
+func tile(left int) int {
+	switch {
+	case wide && left >= wideRows:
+		return wideRows
+	case left >= tileRows:
+		return tileRows
+	}
+	return 1
+}
+
+// multiply makes one tile of n rows: 1, 6 or 12.
 func multiply(out []float32, outStride int, a []float32, stride, n int, panel, bias []float32) {
 	inner := len(panel) / tileColumns
 	if fast {
-		if n == tileRows {
+		switch n {
+		case wideRows:
+			multiply12(&out[0], &a[0], &panel[0], &bias[0], outStride, stride, inner)
+		case tileRows:
 			multiply6(&out[0], &a[0], &panel[0], &bias[0], outStride, stride, inner)
-		} else {
+		default:
 			multiply1(&out[0], &a[0], &panel[0], &bias[0], inner)
 		}
 		return

@@ -5,6 +5,9 @@ import "golang.org/x/sys/cpu"
 // fast tells whether the processor has the instructions of simd_amd64.s.
 var fast = cpu.X86.HasAVX2 && cpu.X86.HasFMA
 
+// wide tells whether it has those of 512 bits.
+var wide = fast && cpu.X86.HasAVX512F
+
 // n is a multiple of 16, above zero.
 //
 //go:noescape
@@ -26,6 +29,11 @@ func gelu(x *float32, n int, constants *[19]float32)
 //
 //go:noescape
 func multiply6(out, a, panel, bias *float32, outStride, stride, inner int)
+
+// multiply12 makes a tile of 12 × 16, each number by the same steps.
+//
+//go:noescape
+func multiply12(out, a, panel, bias *float32, outStride, stride, inner int)
 
 // multiply1 makes a tile of 1 × 16, each number by the same steps.
 //

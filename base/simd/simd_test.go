@@ -78,7 +78,7 @@ func random(r *rand.Rand, n int) []float32 {
 func TestProducts(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 2))
 	for range 200 {
-		rows, inner, columns := 1+r.IntN(20), 1+r.IntN(40), 1+r.IntN(50)
+		rows, inner, columns := 1+r.IntN(40), 1+r.IntN(40), 1+r.IntN(50)
 		stride, outStride := inner+r.IntN(3), columns+r.IntN(3)
 		a, b, bias := random(r, rows*stride), random(r, inner*columns), random(r, columns)
 		flipped := make([]float32, len(b))

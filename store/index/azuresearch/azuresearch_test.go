@@ -21,7 +21,7 @@ func key(context.Context) (string, error) { return "secret", nil }
 
 func config(endpoint, name string) Config {
 	return Config{Endpoint: endpoint, Name: name, Key: key, Client: http.DefaultClient, Poll: time.Millisecond,
-		Retry: resilience.Config{First: time.Millisecond, Longest: 10 * time.Millisecond, Budget: 1, Failures: 1000}}
+		Retry: resilience.Config{First: time.Millisecond, Longest: 10 * time.Millisecond, Budget: 1, Failures: 1000, Attempts: 12}}
 }
 
 func TestIndex(t *testing.T) {
