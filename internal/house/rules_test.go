@@ -68,6 +68,7 @@ var drivers = []struct {
 	{"github.com/bufbuild/protocompile", []string{"pattern/stream/codec"}, ".proto files are compiled in one place"},
 	{"github.com/tetratelabs/wazero", []string{"pattern/stream/function"}, "WebAssembly runs in one place"},
 	{"gonum.org/", []string{"flow/train"}, "numerics are for training"},
+	{"github.com/yuin/goldmark", []string{"flow/knowledge/document"}, "Markdown is read in one place"},
 	{"github.com/blevesearch/snowballstem", []string{"store/index/analysis"}, "what a word's stem is has one home"},
 }
 

@@ -152,8 +152,8 @@ func cutWords(text []byte, start, end, n int) int {
 		at--
 	}
 	if at == start { // a character of more bytes than n
-		for at++; at < end && !utf8.RuneStart(text[at]); at++ {
-		}
+		_, size := utf8.DecodeRune(text[start:end])
+		at += size
 	}
 	return at
 }

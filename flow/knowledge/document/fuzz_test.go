@@ -135,7 +135,7 @@ func FuzzOffice(f *testing.F) {
 // compression.
 
 func FuzzDOCX(f *testing.F) {
-	fuzzPart(f, "python-docx.docx", "word/document.xml")
+	fuzzPart(f, "libreoffice.docx", "word/document.xml")
 }
 
 func FuzzPPTX(f *testing.F) {

@@ -116,13 +116,10 @@ func (m *cmap) find(c uint32) (codeRange, bool) {
 		m.sorted = true
 	}
 	i := sort.Search(len(m.ranges), func(i int) bool { return m.ranges[i].low > c })
-	for i--; i >= 0 && i > len(m.ranges)-1-mostMapped; i-- {
-		if r := m.ranges[i]; c <= r.high {
-			return r, true
-		}
-		break // ranges do not overlap in sound files
+	if i == 0 || c > m.ranges[i-1].high { // ranges do not overlap in sound files
+		return codeRange{}, false
 	}
-	return codeRange{}, false
+	return m.ranges[i-1], true
 }
 
 // text is what a code shows.

@@ -100,12 +100,12 @@ func (f *File) findEnd(at int64) int64 {
 		if err != nil || n&0xfffff == 0 && f.ctx.Err() != nil {
 			return f.size - at
 		}
-		switch {
-		case c == mark[matched]:
+		switch c {
+		case mark[matched]:
 			if matched++; matched == len(mark) {
 				return n + 1 - int64(len(mark))
 			}
-		case c == mark[0]:
+		case mark[0]:
 			matched = 1
 		default:
 			matched = 0

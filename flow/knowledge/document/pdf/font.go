@@ -194,8 +194,8 @@ func (f *File) builtIn(fo *font, descriptor value) error {
 	if err != nil {
 		return err
 	}
-	const clear = 64 << 10
-	program, err := io.ReadAll(io.LimitReader(r, clear))
+	const inClear = 64 << 10
+	program, err := io.ReadAll(io.LimitReader(r, inClear))
 	if err != nil {
 		return err
 	}

@@ -29,15 +29,14 @@ type ref struct{ number, generation int }
 // value is an object of a file (7.3). A stream is a dictionary with the place
 // of its data.
 type value struct {
-	kind   kind
-	num    float64
-	str    string // of strings, names and operators
-	array  []value
-	dict   map[string]value
-	ref    ref
-	data   int64 // place of a stream's data in the file; 0: no stream
-	owner  ref   // the object that a stream is, which its decryption needs
-	inside bool  // of an object stream: its strings are not encrypted again
+	kind  kind
+	num   float64
+	str   string // of strings, names and operators
+	array []value
+	dict  map[string]value
+	ref   ref
+	data  int64 // place of a stream's data in the file; 0: no stream
+	owner ref   // the object that a stream is, which its decryption needs
 }
 
 func (v value) int() int {
