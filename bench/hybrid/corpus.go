@@ -19,12 +19,13 @@ type set struct {
 	corpora []string
 	queries string
 	qrels   string
+	long    bool // documents are much longer than what the model reads
 }
 
 var sets = []set{
-	{"scifact", []string{"retrieval-scifact/corpus.jsonl.gz"}, "retrieval-scifact/queries.test.jsonl", "retrieval-scifact/qrels.test.tsv"},
-	{"npl", []string{"retrieval-npl/corpus.jsonl.gz"}, "retrieval-npl/queries.jsonl", "retrieval-npl/qrels.tsv"},
-	{"aws", []string{"retrieval-aws-docs/corpus.jsonl.gz", "retrieval-aws-docs/corpus-extra.jsonl.gz"}, "retrieval-aws-docs/questions.jsonl", "retrieval-aws-docs/qrels.tsv"},
+	{"scifact", []string{"retrieval-scifact/corpus.jsonl.gz"}, "retrieval-scifact/queries.test.jsonl", "retrieval-scifact/qrels.test.tsv", false},
+	{"npl", []string{"retrieval-npl/corpus.jsonl.gz"}, "retrieval-npl/queries.jsonl", "retrieval-npl/qrels.tsv", false},
+	{"aws", []string{"retrieval-aws-docs/corpus.jsonl.gz", "retrieval-aws-docs/corpus-extra.jsonl.gz"}, "retrieval-aws-docs/questions.jsonl", "retrieval-aws-docs/qrels.tsv", true},
 }
 
 // entry is a document or a question.

@@ -75,9 +75,8 @@ func (c *collection) rank(ctx context.Context, w way) (evaluate.Run, time.Durati
 			return nil, 0, err
 		}
 		took = append(took, time.Since(begin))
-		for place, h := range hits {
-			// trec_eval orders equal scores by falling id: places keep our order.
-			run[q.ID] = append(run[q.ID], evaluate.Scored{Document: h.Passage.Document, Score: float64(depth - place)})
+		for _, h := range hits {
+			run[q.ID] = append(run[q.ID], evaluate.Scored{Document: h.Passage.Document, Score: h.Score})
 		}
 	}
 	slices.SortFunc(took, cmp.Compare)
