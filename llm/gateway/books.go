@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -110,6 +111,7 @@ func (b *books) log(ctx context.Context) {
 		if err := b.g.deps.Recorder.Record(ctx, *e); err != nil {
 			b.g.deps.Log.Debug("a call of a language model was not recorded", "call", e.Call.ID, "error", err)
 		}
+		runtime.Gosched() // a group is a burst of work, and calls under way come first
 	}
 }
 
@@ -268,6 +270,7 @@ func (b *books) writeCalls(ctx context.Context, t catalog.Tx, group []Call) erro
 			return err
 		}
 		group = group[n:]
+		runtime.Gosched()
 	}
 	return nil
 }
