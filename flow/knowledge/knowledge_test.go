@@ -14,7 +14,9 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/flow/knowledge"
 	"github.com/leat-ai/leat/flow/knowledge/source"
+	"github.com/leat-ai/leat/internal/testserver"
 	"github.com/leat-ai/leat/spec"
+	"github.com/leat-ai/leat/store/catalog/postgres"
 )
 
 func docs() spec.Knowledge { return spec.Knowledge{Name: "handbook", From: "docs/**/*.md"} }
@@ -26,8 +28,23 @@ func same(t *testing.T, what string, got, want []string) {
 	}
 }
 
-func TestStaysCurrent(t *testing.T) {
-	f := newFixture(t, docs())
+func TestStaysCurrent(t *testing.T) { staysCurrent(newFixture(t, docs())) }
+
+// The same on a catalog of the other kind.
+func TestStaysCurrentOnPostgres(t *testing.T) {
+	db, err := postgres.Open(t.Context(), postgres.Config{URL: testserver.Postgres(t).URL(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := openOn(t.Context(), t.TempDir(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	staysCurrent(fixtureOf(t, w, docs()))
+}
+
+func staysCurrent(f *fixture) {
+	t := f.T
 	f.write("docs/travel.md", "Hotels are booked by the office in Vienna.\n")
 	f.write("docs/leave.md", "Parental leave lasts a year.\n")
 	f.write("docs/deep/er/pay.md", "Salaries are paid on the last day of a month.\n")

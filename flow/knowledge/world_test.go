@@ -40,11 +40,17 @@ type world struct {
 	closes []func() error
 }
 
-func open(ctx context.Context, dir string) (w *world, err error) {
-	w = &world{dir: dir, embedder: &counting{}}
-	if w.db, err = sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "catalog.db")}); err != nil {
+func open(ctx context.Context, dir string) (*world, error) {
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "catalog.db")})
+	if err != nil {
 		return nil, err
 	}
+	return openOn(ctx, dir, db)
+}
+
+// openOn is open on a catalog, which it closes.
+func openOn(ctx context.Context, dir string, db *catalog.DB) (w *world, err error) {
+	w = &world{dir: dir, db: db, embedder: &counting{}}
 	w.closes = append(w.closes, w.db.Close)
 	bucket, err := file.Open(ctx, file.Config{Path: filepath.Join(dir, "blobs")})
 	if err != nil {
@@ -139,6 +145,11 @@ func newFixture(t *testing.T, k spec.Knowledge) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return fixtureOf(t, w, k)
+}
+
+func fixtureOf(t *testing.T, w *world, k spec.Knowledge) *fixture {
+	t.Helper()
 	t.Cleanup(func() {
 		if err := w.close(); err != nil {
 			t.Error(err)
