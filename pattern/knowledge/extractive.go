@@ -90,6 +90,10 @@ func nothing(language string) string {
 		return "Las fuentes no responden a esta pregunta."
 	case "fr":
 		return "Les sources ne répondent pas à cette question."
+	case "ar":
+		return "المصادر لا تجيب عن هذا السؤال."
+	case "zh":
+		return "资料没有回答这个问题。"
 	}
 	return "The sources do not answer this question."
 }

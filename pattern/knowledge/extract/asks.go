@@ -39,7 +39,7 @@ func join(lists ...[]phrase) (all []phrase) {
 }
 
 // asks is how languages ask, by name.
-var asks = map[string][]phrase{"en": asksEN(), "de": asksDE(), "es": asksES(), "fr": asksFR()}
+var asks = map[string][]phrase{"en": asksEN(), "de": asksDE(), "es": asksES(), "fr": asksFR(), "ar": asksAR(), "zh": asksZH()}
 
 func asksEN() []phrase {
 	return join(
@@ -83,4 +83,26 @@ func asksFR() []phrase {
 		phrases(cause, "pourquoi,pour quelle raison,quelle raison"),
 		phrases(meaning, "qu est,que signifie,quel est,quelle est,qu etait"),
 		phrases(manner, "comment"))
+}
+
+func asksAR() []phrase {
+	return join(
+		phrases(number, "كم,كم عدد,ما عدد,ما هو عدد,ما نسبة,ما هي نسبة,كم من"),
+		phrases(date, "متى,في اي عام,في أي عام,في اي سنة,في أي سنة,اي عام,أي عام,منذ متى,ما تاريخ,ما هو تاريخ"),
+		phrases(place, "اين,أين,في اي مدينة,في أي مدينة,في اي بلد,في أي بلد,اي مدينة,أي مدينة"),
+		phrases(name, "من,من هو,من هي,ما اسم,ما هو اسم,من الذي"),
+		phrases(cause, "لماذا,ما سبب,ما هو سبب"),
+		phrases(meaning, "ما,ما هو,ما هي,ماذا"),
+		phrases(manner, "كيف"))
+}
+
+// asksZH are pairs of characters: Chinese sets no spaces between words.
+func asksZH() []phrase {
+	return join(
+		phrases(number, "多少,几个,几次,几人,多大,多高,多长,多久,多远"),
+		phrases(date, "何时,哪年,哪一 一年,什么 么时 时候,几年,哪天"),
+		phrases(place, "哪里,哪儿,何处,在哪,哪个 个城 城市,哪个 个国 国家"),
+		phrases(name, "是谁,谁是,谁的,由谁,谁在,哪位,哪家"),
+		phrases(cause, "为什 什么,为何,原因"),
+		phrases(manner, "如何,怎么,怎样"))
 }

@@ -2,6 +2,7 @@ package words
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/leat-ai/leat/store/index/analysis"
 )
@@ -39,6 +40,7 @@ var tables = map[string]table{
 	"de": {set(stopDE), set(monthsDE), set(numbersDE)},
 	"es": {set(stopES), set(monthsES), set(numbersES)},
 	"fr": {set(stopFR), set(monthsFR), set(numbersFR)},
+	"ar": {set(stopAR), set(monthsAR), set(numbersAR)},
 }
 
 // told is the order in which languages are told.
@@ -73,8 +75,8 @@ func Of(name, text string) *Language {
 // maxDetected is how much of a text the language is told by.
 const maxDetected = 8 << 10
 
-// detect tells the language of a short text by its small words: the one with
-// the most of them, English where none is ahead.
+// detect tells the language of a short text by its small words, the one with
+// the most of them, or by its script; "" where neither tells.
 func detect(text string) string {
 	var plain Language
 	words := plain.folded(text)
@@ -88,6 +90,40 @@ func detect(text string) string {
 		}
 		if n > most {
 			best, most = name, n
+		}
+	}
+	if best == "" {
+		return byScript(text)
+	}
+	return best
+}
+
+// byScript is the language that most of a text's letters are of, where their
+// script is mostly that of one.
+func byScript(text string) string {
+	scripts := [...]struct {
+		name  string
+		table *unicode.RangeTable
+	}{{"ar", unicode.Arabic}, {"zh", unicode.Han}, {"ja", unicode.Hiragana}, {"ja", unicode.Katakana}, {"ko", unicode.Hangul}, {"ru", unicode.Cyrillic}, {"el", unicode.Greek}, {"he", unicode.Hebrew}}
+	count, letters := map[string]int{}, 0
+	for _, r := range text {
+		if !unicode.IsLetter(r) {
+			continue
+		}
+		letters++
+		for _, s := range scripts {
+			if unicode.Is(s.table, r) {
+				count[s.name]++
+			}
+		}
+	}
+	if count["ja"] > 0 { // Japanese has Han characters, too
+		count["ja"] += count["zh"]
+	}
+	best := ""
+	for _, s := range scripts {
+		if 2*count[s.name] > letters && (best == "" || count[s.name] > count[best]) {
+			best = s.name
 		}
 	}
 	return best
@@ -124,14 +160,18 @@ todo todos tu tus u un una unas uno unos y ya yo`
 	stopFR = `a ai alors au aucun aussi aux avec avait avaient ce cela ces cet cette ceux chez comme comment d dans de des du donc dont elle elles en encore est et
 etait etaient ete etre eu il ils j je l la le les leur leurs lors lui m ma mais me mes moins mon n ne nos notre nous on ont ou par parce pas plus pour pourquoi qu quand que quel
 quelle quelles quels qui quoi s sa sans se ses si son sont sous sur t ta te tes ton tous tout toute tu un une vos votre vous y combien ou`
+	// Arabic is written as Fold leaves it, without vowel signs.
+	stopAR = `في من على الى إلى عن ما ماذا هل هو هي كان كانت التي الذي الذين هذا هذه ذلك تلك مع او أو و ثم ان أن إن قد لم لن لا كم متى اين أين كيف لماذا اي أي بين بعد قبل عند كل منذ حتى يكون تكون تم`
 
 	monthsEN = `january february march april may june july august september october november december monday tuesday wednesday thursday friday saturday sunday century centuries decade year years bc ad`
 	monthsDE = `januar februar marz april mai juni juli august september oktober november dezember montag dienstag mittwoch donnerstag freitag samstag sonntag jahrhundert jahrhunderts jahrzehnt jahr jahre jahren`
 	monthsES = `enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre lunes martes miercoles jueves viernes sabado domingo siglo decada ano anos`
 	monthsFR = `janvier fevrier mars avril mai juin juillet aout septembre octobre novembre decembre lundi mardi mercredi jeudi vendredi samedi dimanche siecle decennie an ans annee annees`
+	monthsAR = `يناير فبراير مارس ابريل أبريل مايو يونيو يوليو اغسطس أغسطس سبتمبر اكتوبر أكتوبر نوفمبر ديسمبر عام سنة القرن قرن عقد الاثنين الثلاثاء الاربعاء الخميس الجمعة السبت الاحد`
 
 	numbersEN = `one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million millions billion trillion half third quarter dozen dozens percent single double twice none zero pair several`
 	numbersDE = `ein eins zwei drei vier funf sechs sieben acht neun zehn elf zwolf dreizehn zwanzig dreissig vierzig funfzig sechzig siebzig achtzig neunzig hundert hunderte tausend tausende million millionen milliarde milliarden halfte drittel viertel dutzend prozent zweimal dreimal kein keine null paar mehrere beide beiden`
 	numbersES = `uno una dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince veinte treinta cuarenta cincuenta sesenta setenta ochenta noventa cien ciento cientos mil miles millon millones mitad tercio cuarto docena ciento porcentaje doble ambos ambas ninguno cero varios`
 	numbersFR = `un deux trois quatre cinq six sept huit neuf dix onze douze treize vingt trente quarante cinquante soixante cent cents mille million millions milliard milliards moitie tiers quart douzaine pourcent double zero plusieurs`
+	numbersAR = `واحد اثنان اثنين ثلاثة ثلاث اربعة أربعة اربع أربع خمسة خمس ستة ست سبعة سبع ثمانية ثماني تسعة تسع عشرة عشر مئة مائة الف ألف آلاف مليون مليار نصف ثلث ربع بالمائة`
 )

@@ -77,6 +77,9 @@ func (l *Language) token(text string, start, end int) Token {
 	return t
 }
 
+// smallHan are characters of Chinese that say little and ask much.
+const smallHan = "的了是在什么麼哪谁誰吗嗎呢吧着被把"
+
 func (l *Language) pairs(text string, at int, out *[]Token) int {
 	previous := -1
 	for at < len(text) {
@@ -85,8 +88,11 @@ func (l *Language) pairs(text string, at int, out *[]Token) int {
 			break
 		}
 		if previous >= 0 {
-			pair := text[previous : at+n]
-			*out = append(*out, Token{Term: pair, Word: pair, Start: previous, End: at + n})
+			t := Token{Word: text[previous : at+n], Start: previous, End: at + n}
+			if !strings.ContainsAny(t.Word, smallHan) {
+				t.Term = t.Word
+			}
+			*out = append(*out, t)
 		}
 		previous = at
 		at += n
