@@ -48,7 +48,7 @@ func (a *App) openKnowledge(context.Context) (func(context.Context) error, error
 	resolve := resolveSecret(secret.NewResolver(nil))
 	a.known = knowledge.New(knowledge.Deps{
 		DB: a.catalog, Blobs: a.blobs, Space: a.config.Env, Clock: a.clock, Log: a.log, Scratch: a.scratch(),
-		Engines: knowledgeEngines{a, resolve},
+		Engines: knowledgeEngines{a, resolve, policy},
 		Sources: knowledgeSources{a, backends.KnowledgeSources{Policy: policy, Secret: resolve, Root: root,
 			Folder: filepath.Join(a.scratch(), "git"), Lake: a.lake}},
 		Questions: func(_ context.Context, file string) ([]knowledge.Question, error) {
@@ -67,6 +67,7 @@ func (a *App) openKnowledge(context.Context) (func(context.Context) error, error
 type knowledgeEngines struct {
 	app    *App
 	secret func(context.Context, string) (string, error)
+	policy egress.Policy // of indexes on other servers
 }
 
 // Index meets knowledge.Engines.
@@ -81,7 +82,7 @@ func (e knowledgeEngines) Index(ctx context.Context, k spec.Knowledge) (index.In
 	a := e.app
 	return backends.Index(ctx, backends.IndexConfig{
 		Address: k.Index, Secret: password, Name: a.config.Env + "_" + k.Name,
-		Folder: filepath.Join(a.config.Home, "knowledge", a.config.Env, k.Name),
+		Folder: filepath.Join(a.config.Home, "knowledge", a.config.Env, k.Name), Policy: e.policy,
 	})
 }
 

@@ -5,9 +5,13 @@ import (
 	"context"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/guard/egress"
+	"github.com/leat-ai/leat/guard/secret/azure"
 	"github.com/leat-ai/leat/store/index"
+	"github.com/leat-ai/leat/store/index/azuresearch"
 	"github.com/leat-ai/leat/store/index/embedded"
 	indexpostgres "github.com/leat-ai/leat/store/index/postgres"
 )
@@ -18,6 +22,8 @@ type IndexConfig struct {
 	Secret  string // of the address; "" where there is none
 	Name    string // of the index among others of the same server
 	Folder  string // of the embedded one
+	// Policy says which services may be asked.
+	Policy egress.Policy
 }
 
 // Index opens the index of a knowledge.
@@ -25,14 +31,46 @@ func Index(ctx context.Context, c IndexConfig) (index.Index, error) {
 	if c.Address == "" || c.Address == "embedded" {
 		return embedded.Open(ctx, embedded.Config{Path: c.Folder})
 	}
-	if scheme, _, _ := strings.Cut(c.Address, "://"); scheme == "postgres" || scheme == "postgresql" {
+	switch scheme, service, _ := strings.Cut(c.Address, "://"); scheme {
+	case "azure-search":
+		return azuresearch.Open(ctx, azureSearch(c, service))
+	case "postgres", "postgresql":
 		address, err := withPassword(c.Address, c.Secret)
 		if err != nil {
 			return nil, err
 		}
 		return indexpostgres.Open(ctx, indexpostgres.Config{URL: address, Schema: "leat_index_" + c.Name})
 	}
-	return nil, fault.New(fault.Unsupported, "an index cannot be at %s", c.Address).Hint("use embedded or postgres://HOST/DATABASE")
+	return nil, fault.New(fault.Unsupported, "an index cannot be at %s", c.Address).Hint("use embedded, postgres://HOST/DATABASE or azure-search://SERVICE")
+}
+
+// azureSearch is a service of Azure AI Search by its name, or by a whole host,
+// and an index named as its rules want. Without a secret the identity of the
+// machine asks.
+func azureSearch(c IndexConfig, service string) azuresearch.Config {
+	if !strings.Contains(service, ".") {
+		service += ".search.windows.net"
+	}
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(c.Name))
+	for strings.Contains(name, "--") {
+		name = strings.ReplaceAll(name, "--", "-")
+	}
+	to := azuresearch.Config{Endpoint: "https://" + service, Name: strings.Trim(name, "-"),
+		Client: egress.Client(c.Policy, egress.Options{Redirects: -1, Timeout: time.Minute})}
+	if c.Secret != "" {
+		to.Key = func(context.Context) (string, error) { return c.Secret, nil }
+		return to
+	}
+	tokens := azure.New(azure.Config{})
+	to.Token = func(ctx context.Context) (string, error) {
+		return tokens.Token(ctx, azure.Identity{}, "https://search.azure.com/.default")
+	}
+	return to
 }
 
 // withPassword puts a password into an address, which may have none itself. A
