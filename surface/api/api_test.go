@@ -14,6 +14,7 @@ import (
 	"github.com/leat-ai/leat/decide"
 	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/guard/identity"
+	"github.com/leat-ai/leat/llm/gateway"
 	"github.com/leat-ai/leat/pattern/realtime"
 	"github.com/leat-ai/leat/surface/api"
 	"github.com/leat-ai/leat/surface/server"
@@ -32,7 +33,14 @@ func bare(t *testing.T) (*server.Server, *api.API) {
 		t.Fatal(err)
 	}
 	router := decide.NewRouter(nil, decide.Deps{})
-	return s, api.New(s, api.Services{Version: "test", Endpoints: endpoints{router}, Scoring: realtime.New(router, nil, clock.System{})})
+	return s, api.New(s, api.Services{Version: "test", Endpoints: endpoints{router}, Scoring: realtime.New(router, nil, clock.System{}), LLMs: noCalls{}})
+}
+
+// noCalls has kept none: whose a call is, is known only once it is found.
+type noCalls struct{ api.LLMs }
+
+func (noCalls) Find(context.Context, string) (gateway.Call, error) {
+	return gateway.Call{}, fault.New(fault.NotFound, "no call")
 }
 
 // endpoints is a router that is never asked to roll back.
@@ -132,6 +140,11 @@ func TestNothingIsDoneForThoseWithoutAGrant(t *testing.T) {
 	}
 	nobody := identity.Principal{Name: "nobody", Grants: []string{"elsewhere:*"}}
 	bodies := map[string]string{"/v1/sql": `{"sql":"SELECT 1"}`, "/v1/apply": `{"files":{}}`, "/v1/plan": `{"files":{}}`}
+	// What shows each key what is theirs shows nothing to who has nothing.
+	if w, _ := ask(t, s, nobody, "GET", "/v1/models", ""); w.Code != http.StatusOK || strings.TrimSpace(w.Body.String()) != `{"object":"list","data":[]}` {
+		t.Errorf("models: %d %s", w.Code, w.Body)
+	}
+	delete(document.Paths, "/v1/models")
 	for path, operations := range document.Paths {
 		url := strings.NewReplacer("{kind}", "Pipeline", "{name}", "fraud", "{id}", "x", "{ref}", "1", "{alias}", "champion").Replace(path)
 		for method := range operations {

@@ -153,12 +153,18 @@ func rerank(w http.ResponseWriter, r *http.Request, ranks Reranker, version stri
 	if err != nil {
 		return err
 	}
+	if call.ID != "" { // what users of LiteLLM read
+		h := w.Header()
+		h.Set("X-Litellm-Call-Id", call.ID)
+		h.Set("X-Litellm-Model-Id", call.Deployment)
+		h.Set("X-Litellm-Response-Cost", call.Cost.String())
+	}
 	id := cmp.Or(call.ID, w.Header().Get(server.RequestID))
-	reply(w, http.StatusOK, q.appendRanking(nil, id, version, ranking, call))
+	reply(w, http.StatusOK, q.appendRanking(nil, id, version, ranking))
 	return nil
 }
 
-func (q *request) appendRanking(dst []byte, id, version string, ranking llm.Ranking, call gateway.Call) []byte {
+func (q *request) appendRanking(dst []byte, id, version string, ranking llm.Ranking) []byte {
 	results := slices.DeleteFunc(ranking.Results, func(d llm.Ranked) bool { return d.Index < 0 || d.Index >= len(q.texts) })
 	slices.SortStableFunc(results, func(a, b llm.Ranked) int { return cmp.Compare(b.Score, a.Score) })
 	if q.Top != nil {
