@@ -9,12 +9,14 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/guard/identity"
 )
 
 // Paths is what the pattern needs of the decision path's router.
 type Paths interface {
 	Decide(ctx context.Context, endpoint string, q decide.Request) (*decide.Answer, error)
+	Release(endpoint string) (deploy.Release, error)
 }
 
 // Driver asks assistants questions. It is safe for many goroutines.
@@ -50,7 +52,8 @@ func (d *Driver) Ask(ctx context.Context, q Question) (Answer, error) {
 	}
 	var found seen
 	request.Seen = found.look
-	decided, err := d.paths.Decide(withEmitter(ctx, q.Emit), q.Assistant, request)
+	emit, release := d.emitter(q)
+	decided, err := d.paths.Decide(withEmitter(ctx, emit), q.Assistant, request)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -62,7 +65,32 @@ func (d *Driver) Ask(ctx context.Context, q Question) (Answer, error) {
 	if a.Passages, err = read[[]Passage](found.passages, "passages"); err != nil {
 		return Answer{}, err
 	}
-	return a, a.read(decided.Rows)
+	if err := a.read(decided.Rows); err != nil {
+		return Answer{}, err
+	}
+	return a, release()
+}
+
+// emitter is who gets the parts of an answer. Where there is no answer without
+// a record, they are held until release.
+func (d *Driver) emitter(q Question) (emit func(Part) error, release func() error) {
+	live, err := d.paths.Release(q.Assistant)
+	if q.Emit == nil || err != nil || live.Content.Record != decide.RecordRequired {
+		return q.Emit, func() error { return nil }
+	}
+	var held []Part
+	hold := func(p Part) error {
+		held = append(held, p)
+		return nil
+	}
+	return hold, func() error {
+		for _, p := range held {
+			if err := q.Emit(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 func tooLong(size, most int) error {

@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/leat-ai/leat/decide"
 	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/llm"
 	"github.com/leat-ai/leat/pattern/knowledge"
@@ -98,7 +99,7 @@ func TestCacheEndsAndForgets(t *testing.T) {
 		s.put(fmt.Sprintf("d%d", i), document{text: fmt.Sprintf("Rule topic%dx holds. %s", i, strings.Repeat("More words follow here. ", 12))})
 	}
 	none := 0.0
-	w := newWorldWith(t, s, chat, 32<<10, func(a *deploy.Assistant) { a.Cache, a.Abstain, a.Passages = spec.Duration(time.Hour), &none, 1 })
+	w := newWorldWith(t, s, chat, 32<<10, decide.RecordOn, func(a *deploy.Assistant) { a.Cache, a.Abstain, a.Passages = spec.Duration(time.Hour), &none, 1 })
 	for range 2 {
 		for i := range 40 {
 			w.answer(fmt.Sprintf("Which rule holds for topic%dx?", i))

@@ -331,3 +331,18 @@ func TestCacheGivesAnswersAgain(t *testing.T) {
 		t.Error("a change of the source made no call")
 	}
 }
+
+// Where no record means no answer, nobody hears a part of one that could not
+// be recorded.
+func TestNothingIsSaidThatIsNotRecorded(t *testing.T) {
+	w := newWorldWith(t, travel(), says("Employees fly economy class on flights under six hours [1]."), 0, decide.RecordRequired, nil)
+	a, parts, err := w.ask(as(t.Context(), "ann"), underSix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.check(a, parts)
+	w.diary.full = true
+	if _, parts, err = w.ask(as(t.Context(), "ann"), underSix); !fault.Is(err, fault.Full) || len(parts) > 0 {
+		t.Errorf("%v, and %d parts were said", err, len(parts))
+	}
+}

@@ -176,14 +176,17 @@ func (w *words) Next() (llm.Delta, error) {
 func (w *words) Close() error { return nil }
 
 // releases has one live release of one assistant.
-type releases struct{ assistant deploy.Assistant }
+type releases struct {
+	assistant deploy.Assistant
+	record    string
+}
 
 func (r releases) Live(context.Context, string) (deploy.Release, error) {
 	return r.Release(context.Background(), "r1")
 }
 
 func (r releases) Release(context.Context, string) (deploy.Release, error) {
-	return deploy.Release{ID: "r1", Endpoint: "help", Number: 1, Content: deploy.Content{Record: decide.RecordOn, Assistant: &r.assistant}}, nil
+	return deploy.Release{ID: "r1", Endpoint: "help", Number: 1, Content: deploy.Content{Record: r.record, Assistant: &r.assistant}}, nil
 }
 
 // none is a registry without models.
@@ -203,11 +206,15 @@ func (none) Full() bool { return false }
 type diary struct {
 	mu      sync.Mutex
 	entries []string
+	full    bool
 }
 
 func (d *diary) Record(_ context.Context, e *record.Entry) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.full {
+		return fault.New(fault.Full, "the log is full")
+	}
 	d.entries = append(d.entries, fmt.Sprint(e.Features.Schema().Fields(), e.Output.Schema().Fields(), e.Output))
 	return nil
 }
@@ -221,10 +228,10 @@ type world struct {
 }
 
 func newWorld(t *testing.T, s *shelf, chat knowledge.Chat, change func(*deploy.Assistant)) *world {
-	return newWorldWith(t, s, chat, 0, change)
+	return newWorldWith(t, s, chat, 0, decide.RecordOn, change)
 }
 
-func newWorldWith(t *testing.T, s *shelf, chat knowledge.Chat, cacheBytes int, change func(*deploy.Assistant)) *world {
+func newWorldWith(t *testing.T, s *shelf, chat knowledge.Chat, cacheBytes int, recorded string, change func(*deploy.Assistant)) *world {
 	a := deploy.Assistant{Knowledge: []deploy.KnowledgeRef{{Name: "handbook", Snapshot: "s1"}}, Answerer: knowledge.Answerer,
 		Passages: 8, Unsupported: "mark", Fallback: "extractive", Question: 64 << 10}
 	if chat != nil {
@@ -235,7 +242,7 @@ func newWorldWith(t *testing.T, s *shelf, chat knowledge.Chat, cacheBytes int, c
 	}
 	assistants := knowledge.New(knowledge.Deps{Retriever: s, Texts: s, Chat: chat, CacheBytes: cacheBytes, Clock: clock.System{}})
 	d := &diary{}
-	router := decide.NewRouter(releases{a}, decide.Deps{Models: none{}, Assistants: assistants, Recorder: d})
+	router := decide.NewRouter(releases{a, recorded}, decide.Deps{Models: none{}, Assistants: assistants, Recorder: d})
 	t.Cleanup(router.Close)
 	if err := router.Refresh(t.Context(), "help"); err != nil {
 		t.Fatal(err)
