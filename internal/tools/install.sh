@@ -105,6 +105,19 @@ kafka_server() {
     mark_done kafka "$stamp"
 }
 
+# Lucene is a peer of the benchmark of retrieval, fetched as the broker is. Its
+# program is a source file, which needs a JDK, no JRE.
+lucene() {
+    stamp=$(cat "$here/lucene/pom.xml" "$here/lucene/SHA256SUMS" | cksum)
+    done_already lucene "$stamp" && [ -d "$tools/lucene" ] && return
+    command -v javac >/dev/null && command -v mvn >/dev/null || debian maven default-jdk-headless
+    say "installing Lucene, a peer (a download of 6 MB)"
+    rm -rf "$tools/lucene"
+    mvn --quiet --batch-mode --file "$here/lucene/pom.xml" dependency:copy-dependencies "-DoutputDirectory=$tools/lucene" >"$tools/maven.log" 2>&1 || fail "Maven could not fetch Lucene"
+    (cd "$tools/lucene" && sha256sum --check --quiet "$here/lucene/SHA256SUMS") || fail "Lucene is not the one that was tried"
+    mark_done lucene "$stamp"
+}
+
 s3_server() { go_tool versitygw github.com/versity/versitygw/cmd/versitygw "$versitygw" "an S3 server (about a minute)"; }
 
 protocol_generators() {
@@ -120,6 +133,15 @@ connect() {
     say "building Redpanda Connect, a peer (some minutes)"
     (cd "$here/../../bench/peer/connect" && GOFLAGS=-mod=readonly go build -trimpath -ldflags '-s -w' -o "$tools/bin/connect" .) || fail "Redpanda Connect does not build"
     mark_done connect "$stamp"
+}
+
+# bleve is a peer of the benchmark of retrieval, in a module of its own, too.
+bleve() {
+    stamp=$(cat "$here/../../bench/peer/bleve/go.sum" "$here/../../bench/peer/bleve/main.go" | cksum)
+    done_already bleve "$stamp" && return
+    say "building bleve, a peer"
+    (cd "$here/../../bench/peer/bleve" && GOFLAGS=-mod=readonly go build -trimpath -ldflags '-s -w' -o "$tools/bin/leat-bench-bleve" .) || fail "bleve does not build"
+    mark_done bleve "$stamp"
 }
 
 linter() { go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci" "the linter (some minutes)"; }
@@ -243,6 +265,8 @@ test)
 bench)
     system_packages bench
     connect
+    bleve
+    lucene
     nats_server
     python_set bench
     sentence_model
