@@ -12,20 +12,20 @@ import (
 // answer is a chat.completion, or a chat.completion.chunk: the second has
 // delta where the first has message.
 type answer struct {
-	ID      loose          `json:"id"`
-	Model   loose          `json:"model"`
-	Choices []choice       `json:"choices"`
-	Usage   jsontext.Value `json:"usage"`
-	Error   jsontext.Value `json:"error"`
-	Extra   llm.Extra      `json:",embed"`
+	ID      loose     `json:"id"`
+	Model   loose     `json:"model"`
+	Choices []choice  `json:"choices"`
+	Usage   given     `json:"usage"`
+	Error   given     `json:"error"`
+	Extra   llm.Extra `json:",embed"`
 
 	// These are ours to write anew, or noise.
-	Object      jsontext.Value `json:"object"`
-	Created     jsontext.Value `json:"created"`
-	Obfuscation jsontext.Value `json:"obfuscation"`
+	Object      ignored `json:"object"`
+	Created     ignored `json:"created"`
+	Obfuscation ignored `json:"obfuscation"`
 	// These come with every chunk, alike.
-	Fingerprint jsontext.Value `json:"system_fingerprint"`
-	Tier        jsontext.Value `json:"service_tier"`
+	Fingerprint loose `json:"system_fingerprint"`
+	Tier        loose `json:"service_tier"`
 }
 
 type choice struct {
@@ -33,18 +33,19 @@ type choice struct {
 	Message      *spoken   `json:"message"`
 	Delta        *spoken   `json:"delta"`
 	FinishReason loose     `json:"finish_reason"`
+	Logprobs     given     `json:"logprobs"` // null in every chunk
 	Extra        llm.Extra `json:",embed"`
 }
 
 // spoken is a message of an answer, or a piece of one.
 type spoken struct {
-	Role             jsontext.Value `json:"role"` // there is only one whose it can be
-	Content          jsontext.Value `json:"content"`
-	Refusal          loose          `json:"refusal"`
-	Reasoning        loose          `json:"reasoning"`
-	ReasoningContent loose          `json:"reasoning_content"`
-	ToolCalls        []spokenCall   `json:"tool_calls"`
-	Extra            llm.Extra      `json:",embed"`
+	Role             ignored      `json:"role"` // there is only one whose it can be
+	Content          saidContent  `json:"content"`
+	Refusal          loose        `json:"refusal"`
+	Reasoning        loose        `json:"reasoning"`
+	ReasoningContent loose        `json:"reasoning_content"`
+	ToolCalls        []spokenCall `json:"tool_calls"`
+	Extra            llm.Extra    `json:",embed"`
 }
 
 type spokenCall struct {
@@ -84,53 +85,87 @@ func (l *loose) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return nil
 }
 
-// failed tells whether the answer is an error instead.
-func (a *answer) failed() bool { return len(a.Error) > 0 && a.Error.Kind() != 'n' }
+// ignored is a value that is not looked at.
+type ignored struct{}
 
-// text reads a message's content: a string, or of some servers a list of parts,
-// where thoughts are parts as well.
-func (s *spoken) text() (text, thought string) {
+// UnmarshalJSONFrom passes the value over.
+func (ignored) UnmarshalJSONFrom(d *jsontext.Decoder) error { return d.SkipValue() }
+
+// given is a value as it came; nil for null.
+type given jsontext.Value
+
+// UnmarshalJSONFrom keeps the value.
+func (g *given) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() == 'n' {
+		*g = nil
+		return d.SkipValue()
+	}
+	v, err := d.ReadValue()
+	*g = given(v.Clone())
+	return err
+}
+
+// saidContent is a message's content: a string, or of some servers a list of
+// parts, which is kept to be read again.
+type saidContent struct {
+	text  string
+	parts jsontext.Value
+}
+
+// UnmarshalJSONFrom reads the content; what is neither is none.
+func (c *saidContent) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	switch d.PeekKind() {
+	case '"':
+		t, err := d.ReadToken()
+		if err == nil {
+			c.text = t.String()
+		}
+		return err
+	case '[':
+		v, err := d.ReadValue()
+		c.parts = v.Clone()
+		return err
+	}
+	return d.SkipValue()
+}
+
+// failed tells whether the answer is an error instead.
+func (a *answer) failed() bool { return len(a.Error) > 0 }
+
+// spokenPart is a part of a content.
+type spokenPart struct {
+	Text     loose       `json:"text"`
+	Thinking saidContent `json:"thinking"`
+}
+
+// said returns the text and the thoughts of a message: thoughts have members of
+// their own, or are parts of the content.
+func (s *spoken) said() (text, thought string) {
 	thought = string(s.Reasoning)
 	if thought == "" {
 		thought = string(s.ReasoningContent)
 	}
-	switch s.Content.Kind() {
-	case '"':
-		text = unquote(s.Content)
-	case '[':
-		var parts []struct {
-			Type     string         `json:"type"`
-			Text     loose          `json:"text"`
-			Thinking jsontext.Value `json:"thinking"`
-		}
-		if wire.Unmarshal(s.Content, &parts, lenient()) != nil {
-			return "", thought
-		}
-		for _, p := range parts {
-			text += string(p.Text)
-			if len(p.Thinking) > 0 {
-				t, _ := (&spoken{Content: p.Thinking}).flat()
-				thought += t
-			}
+	text = s.Content.text
+	for _, p := range s.Content.list() {
+		text += string(p.Text)
+		thought += p.Thinking.text
+		for _, inner := range p.Thinking.list() { // which hold no further ones
+			thought += string(inner.Text)
 		}
 	}
 	return text, thought
 }
 
-// flat is text, but of thoughts, which hold no further ones.
-func (s *spoken) flat() (string, bool) {
-	if s.Content.Kind() == '"' {
-		return unquote(s.Content), true
+// list are the parts of a content; none where they cannot be read.
+func (c *saidContent) list() []spokenPart {
+	if len(c.parts) == 0 {
+		return nil
 	}
-	var parts []struct {
-		Text loose `json:"text"`
+	var parts []spokenPart
+	if wire.Unmarshal(c.parts, &parts, lenient) != nil {
+		return nil
 	}
-	var b strings.Builder
-	err := wire.Unmarshal(s.Content, &parts, lenient())
-	for _, p := range parts {
-		b.WriteString(string(p.Text))
-	}
-	return b.String(), err == nil
+	return parts
 }
 
 func unquote(v jsontext.Value) string {
@@ -153,7 +188,7 @@ func (f spokenFunction) arguments() string {
 }
 
 // usageOf reads a usage; nil where there is none that can be read.
-func usageOf(v jsontext.Value) *llm.Usage {
+func usageOf(v given) *llm.Usage {
 	var u struct {
 		Prompt     int `json:"prompt_tokens"`
 		Completion int `json:"completion_tokens"`
@@ -167,7 +202,7 @@ func usageOf(v jsontext.Value) *llm.Usage {
 		} `json:"completion_tokens_details"`
 		Hit int `json:"prompt_cache_hit_tokens"` // DeepSeek's
 	}
-	if v.Kind() != '{' || wire.Unmarshal(v, &u, lenient()) != nil {
+	if jsontext.Value(v).Kind() != '{' || wire.Unmarshal(v, &u, lenient) != nil {
 		return nil
 	}
 	if u.Prompt < 0 || u.Completion < 0 || u.Prompt == 0 && u.Completion == 0 && u.Total <= 0 {

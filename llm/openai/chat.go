@@ -6,7 +6,6 @@ import (
 	"io"
 
 	wire "github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/sse"
@@ -151,7 +150,7 @@ func (s *stream) take(data []byte, failed bool) error {
 	if failed {
 		return s.server.Refused(data, s.reply)
 	}
-	if err := wire.Unmarshal(data, &a, lenient()); err != nil {
+	if err := wire.Unmarshal(data, &a, lenient); err != nil {
 		return s.server.Broken("it is not JSON of the protocol")
 	}
 	if a.failed() {
@@ -187,17 +186,21 @@ func (s *stream) news(a *answer) llm.Extra {
 	extra := pruned(a.Extra)
 	for _, m := range []struct {
 		name  string
-		value jsontext.Value
+		value loose
 		known *string
 	}{{"system_fingerprint", a.Fingerprint, &s.fingerprint}, {"service_tier", a.Tier, &s.tier}} {
-		if len(m.value) == 0 || m.value.Kind() == 'n' || string(m.value) == *m.known {
+		if m.value == "" || string(m.value) == *m.known {
 			continue
+		}
+		text, err := wire.Marshal(string(m.value), lenient)
+		if err != nil {
+			continue // a string can be written
 		}
 		if extra == nil {
 			extra = llm.Extra{}
 		}
 		*m.known = string(m.value)
-		extra[m.name] = []byte(*m.known)
+		extra[m.name] = []byte(text)
 	}
 	return extra
 }
@@ -220,6 +223,12 @@ func (s *stream) choice(c *choice, position int) (llm.Delta, error) {
 	p := s.choices[index]
 	p.started = true
 	d := llm.Delta{Choice: index, Finish: finishOf(c.FinishReason), ChoiceExtra: pruned(c.Extra)}
+	if c.Logprobs != nil {
+		if d.ChoiceExtra == nil {
+			d.ChoiceExtra = llm.Extra{}
+		}
+		d.ChoiceExtra["logprobs"] = []byte(c.Logprobs)
+	}
 	if d.Finish == "error" {
 		return llm.Delta{}, s.server.Broken("it ended in an error that it does not tell")
 	}
@@ -231,7 +240,7 @@ func (s *stream) choice(c *choice, position int) (llm.Delta, error) {
 	if said == nil {
 		return d, nil
 	}
-	d.Text, d.Reasoning = said.text()
+	d.Text, d.Reasoning = said.said()
 	d.Refusal, d.MessageExtra = string(said.Refusal), pruned(said.Extra)
 	for i := range said.ToolCalls {
 		part, err := s.call(p, &said.ToolCalls[i], s.events == nil)

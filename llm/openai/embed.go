@@ -60,10 +60,10 @@ func (p *Provider) Embed(ctx context.Context, r llm.EmbedRequest) (llm.Embedding
 		return llm.Embeddings{}, err
 	}
 	var a embeddings
-	if err := wire.Unmarshal(content, &a, lenient()); err != nil {
+	if err := wire.Unmarshal(content, &a, lenient); err != nil {
 		return llm.Embeddings{}, p.server.Broken("it is not JSON of the protocol")
 	}
-	if len(a.Error) > 0 && a.Error.Kind() != 'n' {
+	if len(a.Error) > 0 {
 		return llm.Embeddings{}, p.server.Refused(content, reply)
 	}
 	return p.embeddings(&a, n)
@@ -86,15 +86,15 @@ func (c Config) embedBody(r llm.EmbedRequest, model string) ([]byte, error) {
 		}
 		w.Extra = extra
 	}
-	body, err := wire.Marshal(w, lenient())
+	body, err := wire.Marshal(w, lenient)
 	return body, fault.Wrap(err, fault.Invalid, "the request holds JSON that is none")
 }
 
 type embeddings struct {
-	Data  []embedding    `json:"data"`
-	Model loose          `json:"model"`
-	Usage jsontext.Value `json:"usage"`
-	Error jsontext.Value `json:"error"`
+	Data  []embedding `json:"data"`
+	Model loose       `json:"model"`
+	Usage given       `json:"usage"`
+	Error given       `json:"error"`
 }
 
 type embedding struct {

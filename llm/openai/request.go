@@ -124,9 +124,7 @@ type schema struct {
 
 // lenient is how JSON of others is written and read: a name that is there
 // twice, or bytes that are no UTF-8, are no reason to fail.
-func lenient() wire.Options {
-	return wire.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-}
+var lenient = wire.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 // body makes the body of a request to a model.
 func (c Config) body(r llm.Request, model string) ([]byte, error) {
@@ -163,7 +161,7 @@ func (c Config) body(r llm.Request, model string) ([]byte, error) {
 			w.ResponseFormat.Schema = &schema{cmp.Or(f.Name, "answer"), f.Description, f.Schema, f.Strict}
 		}
 	}
-	body, err := wire.Marshal(w, lenient())
+	body, err := wire.Marshal(w, lenient)
 	return body, fault.Wrap(err, fault.Invalid, "the request holds JSON that is none")
 }
 
@@ -212,7 +210,7 @@ func content(m llm.Message) (jsontext.Value, error) {
 	case len(m.Parts) == 0:
 		return jsontext.Value(`""`), nil
 	case len(m.Parts) == 1 && m.Parts[0].Kind == llm.TextPart:
-		return wire.Marshal(m.Parts[0].Text, lenient())
+		return wire.Marshal(m.Parts[0].Text, lenient)
 	}
 	parts := make([]jsontext.Value, len(m.Parts))
 	for i, p := range m.Parts {
@@ -228,11 +226,11 @@ func content(m llm.Message) (jsontext.Value, error) {
 			return nil, fault.New(fault.Invalid, "a message has a part of the kind %q", p.Kind)
 		}
 		var err error
-		if parts[i], err = wire.Marshal(w, lenient()); err != nil {
+		if parts[i], err = wire.Marshal(w, lenient); err != nil {
 			return nil, fault.Wrap(err, fault.Invalid, "a message cannot be written as JSON")
 		}
 	}
-	return wire.Marshal(parts, lenient())
+	return wire.Marshal(parts, lenient)
 }
 
 func choiceOf(c llm.ToolChoice) (jsontext.Value, error) {
@@ -248,7 +246,7 @@ func choiceOf(c llm.ToolChoice) (jsontext.Value, error) {
 		return wire.Marshal(struct {
 			Type     string `json:"type"`
 			Function named  `json:"function"`
-		}{"function", named{c.Name}}, lenient())
+		}{"function", named{c.Name}}, lenient)
 	case llm.ToolsOther:
 		return jsontext.Value(c.Raw), nil
 	}
