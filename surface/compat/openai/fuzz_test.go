@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/leat-ai/leat/internal/corpus"
 	"github.com/leat-ai/leat/llm"
 )
 
@@ -23,6 +24,7 @@ var seeds = []string{
 // FuzzRequests: no body breaks a reader, and what is read and passed on is
 // JSON.
 func FuzzRequests(f *testing.F) {
+	corpus.Add(f)
 	for _, s := range seeds {
 		f.Add([]byte(s))
 	}
