@@ -106,7 +106,7 @@ func run(ctx context.Context, s size) error {
 const project = `kind: LLM
 name: gpt
 deployments:
-  - {at: "openai+http://%s/gpt-5-mini", secret: "env:BENCH_KEY"}
+  - {at: "openai+http://%s/gpt-4o-mini", secret: "env:BENCH_KEY"}
 limits: {requests: 10000000/m, tokens: 1000000000/m, concurrency: 10000, per: caller}
 budget: {usd: 1000000, every: 1d, per: caller}
 price: {input: 0.25, cached: 0.025, output: 2}

@@ -20,7 +20,7 @@ import (
 const peerProject = `model_list:
   - model_name: gpt
     litellm_params:
-      model: openai/gpt-5-mini
+      model: openai/gpt-4o-mini
       api_base: http://%s/v1
       api_key: sk-bench
       input_cost_per_token: 0.00000025
@@ -49,6 +49,7 @@ func startPeer(ctx context.Context, dir, upstream string) (*process, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(tools, "venv-litellm", "bin", "litellm"), "--config", config, "--host", "127.0.0.1", "--port", port,
 		"--num_workers", strconv.Itoa(runtime.NumCPU()), "--telemetry", "False")
 	cmd.Env = append(os.Environ(), "LITELLM_LOG=ERROR", "LITELLM_LOCAL_MODEL_COST_MAP=True", "LITELLM_MODE=PRODUCTION", "PYTHONUNBUFFERED=1",
+		"LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY=true", // on loopback, as ours
 		"PATH="+filepath.Join(tools, "venv-litellm", "bin")+":"+os.Getenv("PATH"))
 	log, err := os.Create(filepath.Join(dir, "litellm.log"))
 	if err != nil {
@@ -60,10 +61,10 @@ func startPeer(ctx context.Context, dir, upstream string) (*process, error) {
 		return nil, fmt.Errorf("LiteLLM cannot be started; `internal/tools/install.sh bench` installs it: %w", err)
 	}
 	p := &process{cmd: cmd, host: "127.0.0.1:" + port, url: "http://127.0.0.1:" + port}
+	done := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(done) }()
 	p.end = func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) // the group that it began, and no other
-		done := make(chan struct{})
-		go func() { _ = cmd.Wait(); close(done) }()
 		select {
 		case <-done:
 		case <-time.After(5 * time.Second):
@@ -72,7 +73,7 @@ func startPeer(ctx context.Context, dir, upstream string) (*process, error) {
 		}
 		_ = log.Close()
 	}
-	for start := time.Now(); time.Since(start) < listening; time.Sleep(200 * time.Millisecond) {
+	for start := time.Now(); time.Since(start) < listening && !ended(done); time.Sleep(200 * time.Millisecond) {
 		r, err := http.Get(p.url + "/health/liveliness")
 		if err != nil {
 			continue
@@ -85,5 +86,14 @@ func startPeer(ctx context.Context, dir, upstream string) (*process, error) {
 	}
 	text, _ := os.ReadFile(log.Name())
 	p.stop()
-	return nil, fmt.Errorf("LiteLLM does not listen: %.2000s", text)
+	return nil, fmt.Errorf("LiteLLM does not listen: …%s", text[max(0, len(text)-2000):])
+}
+
+func ended(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
 }

@@ -16,7 +16,7 @@ import (
 // its time is nobody else's.
 const upstreamWord = "upstream"
 
-const reply = `{"id":"chatcmpl-bench","object":"chat.completion","created":1790000000,"model":"gpt-5-mini","choices":[{"index":0,"message":` +
+const reply = `{"id":"chatcmpl-bench","object":"chat.completion","created":1790000000,"model":"gpt-4o-mini","choices":[{"index":0,"message":` +
 	`{"role":"assistant","content":"Business class may not be booked for flights of less than six hours; see paragraph 1 of the policy.","refusal":null,"annotations":[]},` +
 	`"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":118,"completion_tokens":24,"total_tokens":142,"prompt_tokens_details":{"cached_tokens":0},` +
 	`"completion_tokens_details":{"reasoning_tokens":0}},"service_tier":"default","system_fingerprint":"fp_bench"}`
@@ -36,7 +36,7 @@ func serveUpstream() error {
 		}
 		w.Header().Set("Content-Type", "text/event-stream")
 		piece := func(choices, usage string) {
-			fmt.Fprintf(w, `data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1790000000,"model":"gpt-5-mini","choices":[%s],"usage":%s}`+"\n\n", choices, usage)
+			fmt.Fprintf(w, `data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1790000000,"model":"gpt-4o-mini","choices":[%s],"usage":%s}`+"\n\n", choices, usage)
 			_ = http.NewResponseController(w).Flush()
 		}
 		piece(`{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}`, "null")
