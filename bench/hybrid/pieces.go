@@ -15,7 +15,7 @@ import (
 
 // poolDepth is how many pages of each question's ranking by words are in the
 // pool.
-const poolDepth = 30
+const poolDepth = 10
 
 // pool ranks long pages by the best of their pieces. Embedding every piece of a
 // large collection takes hours, so it is done for the pages that words bring

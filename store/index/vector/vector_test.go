@@ -3,6 +3,8 @@ package vector
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"hash/crc32"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -247,4 +249,72 @@ func TestADamagedFileIsSeen(t *testing.T) {
 			t.Fatalf("a file of %d bytes out of %d: %v", len(short), len(file), err)
 		}
 	}
+}
+
+func TestAHostileFileIsBounded(t *testing.T) {
+	file := write(t, Options{Dim: 4, Exact: 1, Links: 2, Effort: 4}, clustered(rand.New(rand.NewPCG(11, 12)), 40, 4, 3))
+	r := rand.New(rand.NewPCG(13, 14))
+	opened := 0
+	for range 4000 {
+		bad := bytes.Clone(file)
+		for range 1 + r.IntN(3) {
+			at := r.IntN(len(bad))
+			if r.IntN(2) == 0 {
+				at = len(bad) - 1 - r.IntN(tailSize)
+			}
+			bad[at] = byte(r.Uint32())
+		}
+		bad = mended(bad)
+		s, err := Open(bytes.NewReader(bad), int64(len(bad)))
+		if err != nil {
+			continue
+		}
+		opened++
+		if found, err := s.Search(t.Context(), []float32{1, 0, 0, 0}, 5, nil); err == nil && len(found) > 5 {
+			t.Errorf("found %d", len(found))
+		}
+	}
+	if opened == 0 {
+		t.Error("no changed file was opened, so nothing was tried")
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	vectors := clustered(rand.New(rand.NewPCG(11, 12)), 40, 4, 3)
+	f.Add(write(f, Options{Dim: 4, Exact: 1, Links: 2, Effort: 4}, vectors))
+	f.Add(write(f, Options{Dim: 4}, vectors))
+	f.Add(write(f, Options{Dim: 1}, nil))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		s, err := Open(bytes.NewReader(mended(file)), int64(len(file)))
+		if err != nil {
+			return
+		}
+		query := make([]float32, s.Dim())
+		query[0] = 1
+		for _, k := range []int{1, 5, 1000} {
+			found, err := s.Search(t.Context(), query, k, nil)
+			if err == nil && len(found) > s.Len() {
+				t.Errorf("%d of %d vectors", len(found), s.Len())
+			}
+		}
+	})
+}
+
+// mended gives a file the checksums that its parts ask for, so that fuzzing
+// comes to what is behind them.
+func mended(file []byte) []byte {
+	if len(file) < headSize+tailSize {
+		return file
+	}
+	b := bytes.Clone(file)
+	end := b[len(b)-tailSize:]
+	for i := range parts {
+		at := end[40+i*20:]
+		offset, length := binary.LittleEndian.Uint64(at), binary.LittleEndian.Uint64(at[8:])
+		if n := uint64(len(b)); offset <= n && length <= n-offset {
+			binary.LittleEndian.PutUint32(at[16:], crc32.Checksum(b[offset:offset+length], castagnoli))
+		}
+	}
+	binary.LittleEndian.PutUint32(end[tailSize-4:], crc32.Checksum(end[:tailSize-4], castagnoli))
+	return b
 }
