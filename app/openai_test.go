@@ -3,6 +3,8 @@ package app
 import (
 	"bytes"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/llm/llmtest"
+	"github.com/leat-ai/leat/surface/server"
 )
 
 // manual is what the assistant of this test answers from.
@@ -65,8 +69,8 @@ price: {input: 1000000, output: 1000000}
 budget: {usd: 1}
 `
 
-// askable starts an app whose language models are a scripted server.
-func startAskable(t *testing.T) *App {
+// startAskable starts an app whose language models are a scripted server.
+func startAskable(t *testing.T, change ...func(*Config)) *App {
 	t.Helper()
 	upstream := llmtest.Serve(t, func(a llmtest.Asked) llmtest.Reply {
 		if a.Model == "torn" {
@@ -89,6 +93,9 @@ func startAskable(t *testing.T) *App {
 		t.Fatal(err)
 	}
 	c := Config{Project: dir, Home: filepath.Join(dir, ".leat"), Egress: "127.0.0.1/32"}
+	for _, f := range change {
+		f(&c)
+	}
 	listening(&c)
 	a, err := launch(t.Context(), c)
 	if err != nil {
@@ -140,5 +147,60 @@ func TestOpenAIClients(t *testing.T) {
 	decisions, err := a.records.Latest(t.Context(), "helpdesk", 10)
 	if err != nil || len(decisions) == 0 {
 		t.Errorf("%d decisions are recorded: %v", len(decisions), err)
+	}
+}
+
+// TestOpenAIGrants: a key asks what it may ask, and is answered from what its
+// groups may read.
+func TestOpenAIGrants(t *testing.T) {
+	a := startAskable(t, func(c *Config) { c.Server.Auth = server.AuthKeys })
+	ask := func(key, path, body string) (int, string) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(body))
+		r.Header.Set("Api-Key", key)
+		w := httptest.NewRecorder()
+		a.server.Handler().ServeHTTP(w, r)
+		return w.Code, w.Body.String()
+	}
+	keys := map[string]string{}
+	for name, k := range map[string]identity.NewKey{
+		"clerk":    {Grants: []string{"ask:helpdesk", "search:manual"}},
+		"director": {Grants: []string{"ask:*", "search:*", "chat:gpt"}, Groups: []string{"board"}},
+	} {
+		k.Name, k.By = name, "test"
+		var err error
+		if keys[name], _, err = a.keys.Create(t.Context(), k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const salary = "What is the salary of the director?"
+	const chat = `{"model":"%s","stream":%v,"messages":[{"role":"user","content":"` + salary + `"}]}`
+	const data = `{"data_sources":[{"type":"azure_search","parameters":{"index_name":"manual"}}],"messages":[{"role":"user","content":"` + salary + `"}]}`
+	for _, c := range []struct {
+		path, body      string
+		clerk, director int
+	}{
+		{"/v1/chat/completions", fmt.Sprintf(chat, "helpdesk", false), 200, 200},
+		{"/v1/chat/completions", fmt.Sprintf(chat, "helpdesk", true), 200, 200},
+		{"/openai/deployments/helpdesk/chat/completions", data, 200, 200},
+		{"/v1/responses", `{"model":"helpdesk","input":"` + salary + `","include":["file_search_call.results"]}`, 200, 200},
+		{"/v1/vector_stores/manual/search", `{"query":"` + salary + `"}`, 200, 200},
+		{"/v1/chat/completions", fmt.Sprintf(chat, "writer", false), 403, 200},
+		{"/v1/chat/completions", fmt.Sprintf(chat, "gpt", false), 403, 200},
+		{"/v1/chat/completions", fmt.Sprintf(chat, "torn", false), 403, 403},
+		{"/v1/embeddings", `{"model":"vectors","input":"a"}`, 403, 403},
+		{"/v2/rerank", `{"model":"ranker","query":"a","documents":["b"]}`, 403, 403},
+	} {
+		status, clerk := ask(keys["clerk"], c.path, c.body)
+		if status != c.clerk {
+			t.Errorf("%s %s of the clerk: %d %.300s", c.path, c.body, status, clerk)
+		}
+		if strings.Contains(clerk, "1 €") || strings.Contains(clerk, "secret.md") {
+			t.Errorf("%s tells the clerk %s", c.path, clerk)
+		}
+		if status, body := ask(keys["director"], c.path, c.body); status != c.director {
+			t.Errorf("%s %s of the director: %d %.300s", c.path, c.body, status, body)
+		} else if c.clerk == 200 && !strings.Contains(body, "1 €") {
+			t.Errorf("%s does not tell the director: %s", c.path, body)
+		}
 	}
 }
