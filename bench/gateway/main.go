@@ -121,10 +121,6 @@ func startLeat(ctx context.Context, dir, upstream string) (*binary.Server, error
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(dir, ".leat")); err != nil {
-		server.Stop()
-		return nil, err
-	}
 	return server, applyTo(ctx, dir, server)
 }
 

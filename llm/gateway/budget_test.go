@@ -55,11 +55,7 @@ func upTo(tokens int) llm.Request {
 func TestBudgetRace(t *testing.T) {
 	const streams, worst, used = 1000, 10, 7
 	release := make(chan struct{})
-	var answering, most atomic.Int64
 	f := &fake{script: func(int, llm.Request) (llm.Stream, error) {
-		n := answering.Add(1)
-		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
-		}
 		return &pieces{gate: release, end: io.EOF, list: []llm.Delta{{Text: "x"}, {Finish: llm.FinishStop}, {Usage: &llm.Usage{Input: 3, Output: used}}}}, nil
 	}}
 	first := newLab(t, map[string]*fake{one: f}, budgeted(10))
@@ -232,7 +228,7 @@ func TestBudgetNeedsAPriceAndACatalog(t *testing.T) {
 	if _, _, err := l.ask(as("ann"), "priced", upTo(1)); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("a call whose cost cannot be reserved: %v", err)
 	}
-	l.Gateway.books.once.Do(func() { close(l.books.closing) })
+	l.books.once.Do(func() { close(l.books.closing) })
 	l.Gateway = noClose(t)
 }
 

@@ -31,7 +31,7 @@ func (g *Gateway) Embed(ctx context.Context, name string, r llm.EmbedRequest) (l
 			d.leave()
 			return llm.Embeddings{}, fault.New(fault.Unsupported, "%s does not embed texts", d.At)
 		}
-		return timed(c, ctx, m, d, func(ctx context.Context) (llm.Embeddings, error) { return p.Embedder.Embed(ctx, asked) })
+		return timed(ctx, c, m, d, func(ctx context.Context) (llm.Embeddings, error) { return p.Embedder.Embed(ctx, asked) })
 	})
 	want := len(asked.Inputs) + len(asked.Tokens)
 	if err == nil && len(e.Vectors) != want {
@@ -125,7 +125,7 @@ func (g *Gateway) Rerank(ctx context.Context, name string, r llm.RerankRequest) 
 			d.leave()
 			return llm.Ranking{}, fault.New(fault.Unsupported, "%s does not order documents", d.At)
 		}
-		return timed(c, ctx, m, d, func(ctx context.Context) (llm.Ranking, error) { return p.Reranker.Rerank(ctx, r) })
+		return timed(ctx, c, m, d, func(ctx context.Context) (llm.Ranking, error) { return p.Reranker.Rerank(ctx, r) })
 	})
 	if err != nil {
 		return llm.Ranking{}, c.known(), c.finish(err)
@@ -142,7 +142,7 @@ func (g *Gateway) Rerank(ctx context.Context, name string, r llm.RerankRequest) 
 }
 
 // timed makes a call that answers at once, and notes how the deployment did.
-func timed[T any](c *call, ctx context.Context, m *model, d *deployment, ask func(context.Context) (T, error)) (T, error) {
+func timed[T any](ctx context.Context, c *call, m *model, d *deployment, ask func(context.Context) (T, error)) (T, error) {
 	defer d.leave()
 	begun := time.Now()
 	limit := m.spec.Timeouts.First.Std()

@@ -560,7 +560,7 @@ func TestRetired(t *testing.T) {
 }
 
 func TestRerank(t *testing.T) {
-	f := &fake{rerank: func(_ int, r llm.RerankRequest) (llm.Ranking, error) {
+	f := &fake{rerank: func(int, llm.RerankRequest) (llm.Ranking, error) {
 		return llm.Ranking{Results: []llm.Ranked{{Index: 1, Score: 0.5}}, Units: 1}, nil
 	}}
 	l := newLab(t, map[string]*fake{one: f}, &spec.LLM{Name: "rank", Deployments: at(one), Price: &spec.LLMPrice{Search: 2}, Budget: spec.LLMBudget{USD: 1}})
