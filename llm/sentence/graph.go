@@ -9,7 +9,7 @@ import (
 // graphEncoder is a transformer as an ONNX file.
 type graphEncoder struct {
 	graph   Graph
-	inputs  []func(token int32, real bool) int64
+	inputs  []func(token int32, word bool) int64
 	pooling pooling
 	pad     int32
 	size    int
@@ -22,8 +22,8 @@ func newGraphEncoder(ctx context.Context, g Graph, p pooling, t *tokenizer) (*gr
 	for _, name := range g.Inputs() {
 		input := map[string]func(int32, bool) int64{
 			"input_ids": func(token int32, _ bool) int64 { return int64(token) },
-			"attention_mask": func(_ int32, real bool) int64 {
-				if real {
+			"attention_mask": func(_ int32, word bool) int64 {
+				if word {
 					return 1
 				}
 				return 0

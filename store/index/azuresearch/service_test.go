@@ -354,7 +354,7 @@ func (p *filterParser) one() holds {
 		p.need(":")
 		h := p.or()
 		p.need(")")
-		return func(d, v map[string]any) bool {
+		return func(d, _ map[string]any) bool {
 			list, _ := d[collection].([]any)
 			return slices.ContainsFunc(list, func(e any) bool { return h(d, map[string]any{name: e}) })
 		}

@@ -64,12 +64,12 @@ func readPassages(ctx context.Context, tx pgx.Tx, pids []int64) (map[int64]index
 	var (
 		pid                                                                     int64
 		p                                                                       index.Passage
-		document, id, version, title, heading, text, context_, language, parent []byte
+		document, id, version, title, heading, text, around, language, parent []byte
 	)
-	if _, err := pgx.ForEachRow(rows, []any{&pid, &document, &id, &version, &p.Start, &p.End, &title, &heading, &text, &context_, &language,
+	if _, err := pgx.ForEachRow(rows, []any{&pid, &document, &id, &version, &p.Start, &p.End, &title, &heading, &text, &around, &language,
 		&p.Page, &p.Ordinal, &parent}, func() error {
 		p.Document, p.ID, p.Version, p.Title, p.Heading = string(document), string(id), string(version), string(title), string(heading)
-		p.Text, p.Context, p.Language, p.Parent = string(text), string(context_), string(language), string(parent)
+		p.Text, p.Context, p.Language, p.Parent = string(text), string(around), string(language), string(parent)
 		found[pid] = p
 		return nil
 	}); err != nil {
