@@ -62,8 +62,8 @@ func readPassages(ctx context.Context, tx pgx.Tx, pids []int64) (map[int64]index
 	}
 	found := make(map[int64]index.Passage, len(pids))
 	var (
-		pid                                                                     int64
-		p                                                                       index.Passage
+		pid                                                                   int64
+		p                                                                     index.Passage
 		document, id, version, title, heading, text, around, language, parent []byte
 	)
 	if _, err := pgx.ForEachRow(rows, []any{&pid, &document, &id, &version, &p.Start, &p.End, &title, &heading, &text, &around, &language,
