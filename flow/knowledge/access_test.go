@@ -73,7 +73,7 @@ func TestNobodySeesWhatHeMayNot(t *testing.T) {
 		c.text[ids[i]] = fmt.Sprintf("The common word stands in document number%d of topic%d.", i, i%100)
 	}
 	f := newFixture(t, spec.Knowledge{Name: "handbook", Sources: []spec.KnowledgeSource{{From: "docs", ReadersFrom: "readers"}}})
-	f.world.source = func(spec.KnowledgeSource) (source.Source, error) { return c, nil }
+	f.source = func(spec.KnowledgeSource) (source.Source, error) { return c, nil }
 	if r := f.sync(); r.Documents != documents {
 		t.Fatalf("%+v", r)
 	}

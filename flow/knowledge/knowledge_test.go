@@ -256,12 +256,12 @@ func (r *restless) Close() error { return nil }
 func TestChangesWhileItIsRead(t *testing.T) {
 	f := newFixture(t, docs())
 	r := &restless{texts: []string{"half of the page", "the whole page is here"}}
-	f.world.source = func(spec.KnowledgeSource) (source.Source, error) { return r, nil }
+	f.source = func(spec.KnowledgeSource) (source.Source, error) { return r, nil }
 	f.sync()
 	same(t, "page", f.find(as(t.Context(), "anna"), knowledge.Search{Text: "page"}), []string{"page: the whole page is here"})
 
 	never := &restless{texts: []string{"a page", "b page", "c page", "d page", "e page"}}
-	f.world.source = func(spec.KnowledgeSource) (source.Source, error) { return never, nil }
+	f.source = func(spec.KnowledgeSource) (source.Source, error) { return never, nil }
 	if r := f.sync(); r.Errors != 1 {
 		t.Errorf("%+v", r)
 	}

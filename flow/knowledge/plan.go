@@ -243,7 +243,7 @@ type fromSource struct{ error }
 func (e fromSource) Unwrap() error { return e.error }
 
 func ofSource(err error) bool {
-	_, ok := err.(fromSource)
+	_, ok := errors.AsType[fromSource](err)
 	return ok
 }
 

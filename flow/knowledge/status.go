@@ -277,7 +277,7 @@ func (s *Store) History(ctx context.Context, knowledge string) (History, error) 
 	return h, err
 }
 
-// Latest, as the snapshot to go back to, ends a rollback.
+// Latest is the snapshot to go back to that ends a rollback.
 const Latest = "latest"
 
 // Rollback makes an earlier snapshot live, the one before when to is empty, and

@@ -85,14 +85,14 @@ func attempts() work.StepOptions {
 
 // run is one life of a run.
 func (s *Store) run(ctx context.Context, r *work.Run, k spec.Knowledge) (Report, error) {
-	report, err := s.steps(ctx, r, k)
+	report, err := s.steps(r, k)
 	if err != nil && s.deps.Listener != nil && ctx.Err() == nil {
 		s.deps.Listener.Failed(ctx, k.Name, r.ID(), err)
 	}
 	return report, err
 }
 
-func (s *Store) steps(ctx context.Context, r *work.Run, k spec.Knowledge) (Report, error) {
+func (s *Store) steps(r *work.Run, k spec.Knowledge) (Report, error) {
 	j := &job{store: s, spec: k, run: r.ID(), by: r.By()}
 	p, err := work.Step(r, "list", attempts(), j.list)
 	if err != nil {

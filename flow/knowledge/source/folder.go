@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -147,16 +146,4 @@ func pathFault(err error, name string) error {
 		return fault.New(fault.Forbidden, "%q may not be read", name)
 	}
 	return fault.Wrap(err, fault.Unavailable, "%q cannot be read", name)
-}
-
-// readAll reads at most limit bytes; more is a TooLarge fault.
-func readAll(r io.Reader, limit int64, what string) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(body)) > limit {
-		return nil, fault.New(fault.TooLarge, "%s is larger than %d bytes", what, limit)
-	}
-	return body, nil
 }

@@ -68,7 +68,7 @@ func newForward(ctx context.Context, c GitConfig, to string, most int64) (*tunne
 }
 
 func listen(c GitConfig, most int64) (*tunnel, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Unavailable, "there is no port for a tunnel")
 	}

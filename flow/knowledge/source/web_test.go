@@ -214,10 +214,10 @@ func TestNoSourceReachesInside(t *testing.T) {
 	// a page, of its robots.txt.
 	for _, from := range []string{"/robots.txt", "/sitemap.xml", "/page"} {
 		address, _ := site(t, func(w http.ResponseWriter, r *http.Request) {
-			switch {
-			case r.URL.Path == from:
+			switch r.URL.Path {
+			case from:
 				http.Redirect(w, r, "http://inside.example:"+port+"/", http.StatusFound)
-			case r.URL.Path == "/sitemap.xml":
+			case "/sitemap.xml":
 				fmt.Fprintf(w, "<urlset><url><loc>/page</loc></url><url><loc>http://inside.example:%s/x</loc></url></urlset>", port)
 			default:
 				http.NotFound(w, r)
@@ -244,7 +244,7 @@ func TestNoSourceReachesInside(t *testing.T) {
 func FuzzRobots(f *testing.F) {
 	f.Add("User-agent: *\nDisallow: /a*b$\nAllow: /\n", "/axxb")
 	f.Add("user-agent: leat\nuser-agent: *\ncrawl-delay: 1e9\ndisallow:", "/")
-	f.Fuzz(func(t *testing.T, text, path string) {
+	f.Fuzz(func(_ *testing.T, text, path string) {
 		address, policy := "http://127.0.0.1:1", egress.Policy{Hosts: []string{"127.0.0.1"}}
 		if s, err := source.NewWeb(source.WebConfig{From: address + "/" + strings.TrimPrefix(path, "/"), Policy: policy}); err == nil {
 			_ = s.Close()
