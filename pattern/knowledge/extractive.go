@@ -26,7 +26,7 @@ func (e *extractive) answer(ctx context.Context, q asked, emit func(Part) error)
 		return said{}, err
 	}
 	found := extract.Answer(q.query, extracts(passages), extract.Options{})
-	if len(found.Quotes) == 0 || found.Confidence < threshold(e.abstain) {
+	if len(found.Quotes) == 0 || found.Confidence < threshold(e.abstain, extract.Enough) {
 		return abstain(q, spending{Model: decide.Extractive}, emit)
 	}
 	w := newWriter(v, guardrail.New(nil, nil), emit)
@@ -46,12 +46,13 @@ func (e *extractive) answer(ctx context.Context, q asked, emit func(Part) error)
 	return w.said(spending{Model: decide.Extractive}), nil
 }
 
-// threshold is how strong the evidence must be.
-func threshold(own *float64) float64 {
+// threshold is how strong the evidence must be, where the assistant does not
+// say it itself.
+func threshold(own *float64, otherwise float64) float64 {
 	if own != nil {
 		return *own
 	}
-	return extract.Enough
+	return otherwise
 }
 
 func extracts(passages []Passage) []extract.Passage {
@@ -69,7 +70,7 @@ type evident struct {
 }
 
 func (e *evident) answer(ctx context.Context, q asked, emit func(Part) error) (said, error) {
-	if len(q.passages) == 0 || extract.Confidence(q.query, extracts(q.passages), "") < threshold(e.abstain) {
+	if len(q.passages) == 0 || extract.Confidence(q.query, extracts(q.passages), "") < threshold(e.abstain, extract.EnoughToAsk) {
 		return abstain(q, spending{}, emit)
 	}
 	return e.answerer.answer(ctx, q, emit)

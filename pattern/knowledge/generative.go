@@ -183,6 +183,9 @@ func (c *checking) readAll(ctx context.Context, stream llm.Stream) (spent spendi
 				return spent, err
 			}
 		}
+		if c.refused { // nothing of it is said: the rest need not be paid for
+			return spent, nil
+		}
 	}
 	for _, piece := range c.cutter.end() {
 		if err := c.piece(ctx, piece); err != nil {

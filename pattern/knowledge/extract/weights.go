@@ -16,6 +16,11 @@ var sentenceWeights = features{
 // were fitted on has less.
 const Enough = 0.1
 
+// EnoughToAsk is the same for an assistant with a language model: that
+// understands passages which share few words with the question, such as those
+// that an embedding found, and can say itself that they do not answer it.
+const EnoughToAsk = 0.02
+
 // Confidence is that of Answer alone.
 func Confidence(question string, passages []Passage, language string) float64 {
 	m := measure(question, passages, language)

@@ -81,8 +81,8 @@ func resembles(r rune) rune {
 }
 
 const (
-	alike = "⁄∕⧸╱꞉ː∶︰․。｡⸱аеорсхуіѕһјтмкнвгԁԛԝɡıӏοορταικνυ"
-	looks = "////::::....aeopcxyishjtmkhvrdqwgiloopraiknvu"
+	alike = "⁄∕⧸╱꞉ː∶︰․。｡⸱аеорсхуіѕһјтмкнвгԁԛԝӏАЕОРСХТНІЅМКВɡıℓορταικνυΗΤΡΟ"
+	looks = "////::::....aeopcxyishjtmkhbrdqwlAEOPCXTHISMKBgiloptaikvuHTPO"
 )
 
 // isHost tells whether a word with dots is an address rather than a file, a
