@@ -5,7 +5,7 @@
 //
 //	go run ./bench/retrieval              all of it, some minutes
 //	go run ./bench/retrieval -quality     the collections only
-//	go run ./bench/retrieval -passages 20000
+//	go run ./bench/retrieval -speed -passages 20000 -peers lucene
 //
 // Before anything is timed, the engine is held against Lucene where both score
 // alike: the same terms, k1 and b, and passages so short that Lucene keeps
@@ -34,8 +34,10 @@ func main() {
 	}
 	flag.IntVar(&b.passages, "passages", max(1000, int(100_000*result.Scale())), "passages of the second half")
 	quality := flag.Bool("quality", false, "only the quality of rankings")
+	speed := flag.Bool("speed", false, "only the speed")
+	flag.StringVar(&b.peers, "peers", "lucene,bleve,fts5", "peers of the second half")
 	flag.Parse()
-	if err := b.run(context.Background(), *quality); err != nil {
+	if err := b.run(context.Background(), *quality, *speed); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -44,11 +46,12 @@ func main() {
 type bench struct {
 	data, tools string
 	passages    int
+	peers       string
 	folder      string // of files that go with the run
 	figures     []result.Figure
 }
 
-func (b *bench) run(ctx context.Context, quality bool) (err error) {
+func (b *bench) run(ctx context.Context, quality, speed bool) (err error) {
 	if b.folder, err = os.MkdirTemp("", "leat-retrieval-"); err != nil {
 		return err
 	}
@@ -56,10 +59,13 @@ func (b *bench) run(ctx context.Context, quality bool) (err error) {
 	if err := b.equal(ctx); err != nil {
 		return err
 	}
-	if err := b.quality(ctx); err != nil {
-		return err
+	setup := "Lucene 9.12.3 with EnglishAnalyzer"
+	if !speed {
+		if err := b.quality(ctx); err != nil {
+			return err
+		}
+		setup += ", k1 0.9, b 0.4 for rankings"
 	}
-	setup := "Lucene 9.12.3 with EnglishAnalyzer, k1 0.9, b 0.4"
 	if !quality {
 		if err := b.speed(ctx); err != nil {
 			return err

@@ -31,7 +31,7 @@ const filters = "all,p1,p10,p50"
 const pieceBytes = 640
 
 // corpus makes passages of pages, and questions: those of the collection and
-// the titles of a thousand pages.
+// the titles of two hundred pages.
 func (b *bench) corpus() (documents []passage, queries []question, err error) {
 	asked, err := collection.Questions(b.set("aws-docs", "questions.jsonl")[0])
 	if err != nil {
@@ -42,7 +42,7 @@ func (b *bench) corpus() (documents []passage, queries []question, err error) {
 	}
 	for _, name := range b.set("aws-docs", "corpus.jsonl.gz", "corpus-extra.jsonl.gz") {
 		err := collection.Documents(name, func(d collection.Document) error {
-			if len(documents) < b.passages && len(queries) < 1040 {
+			if len(documents) < b.passages && len(queries) < 240 {
 				queries = append(queries, question{"title-" + strconv.Itoa(len(queries)), d.Title})
 			}
 			for i, text := range pieces(d.Text) {
@@ -190,14 +190,17 @@ func (b *bench) speed(ctx context.Context) error {
 		b.add(f.AtMost(10))
 	}
 	peers := []struct {
-		name string
-		run  func() (answers, error)
+		flag, name string
+		run        func() (answers, error)
 	}{
-		{"Lucene", func() (answers, error) { return b.lucene(ctx, documents, queries, "english", 1.2, 0.75, 10, filters) }},
-		{"bleve", func() (answers, error) { return b.bleve(ctx, documents, queries, "english", 10, filters) }},
-		{"SQLite FTS5", func() (answers, error) { return b.fts(ctx, documents, queries, 10) }},
+		{"lucene", "Lucene", func() (answers, error) { return b.lucene(ctx, documents, queries, "english", 1.2, 0.75, 10, filters) }},
+		{"bleve", "bleve", func() (answers, error) { return b.bleve(ctx, documents, queries, "english", 10, filters) }},
+		{"fts5", "SQLite FTS5", func() (answers, error) { return b.fts(ctx, documents, queries, 10) }},
 	}
 	for _, p := range peers {
+		if !slices.Contains(strings.Split(b.peers, ","), p.flag) {
+			continue
+		}
 		theirs, err := p.run()
 		if err != nil {
 			b.add(result.Figure{Name: p.name, Note: "absent: " + err.Error()})
