@@ -10,6 +10,7 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/guard/egress"
 	"github.com/leat-ai/leat/guard/secret/azure"
+	"github.com/leat-ai/leat/store/blob"
 	"github.com/leat-ai/leat/store/index"
 	"github.com/leat-ai/leat/store/index/azuresearch"
 	"github.com/leat-ai/leat/store/index/embedded"
@@ -39,9 +40,19 @@ func Index(ctx context.Context, c IndexConfig) (index.Index, error) {
 		if err != nil {
 			return nil, err
 		}
-		return indexpostgres.Open(ctx, indexpostgres.Config{URL: address, Schema: "leat_index_" + c.Name})
+		return indexpostgres.Open(ctx, indexpostgres.Config{URL: address, Schema: schemaOf(c.Name)})
 	}
 	return nil, fault.New(fault.Unsupported, "an index cannot be at %s", c.Address).Hint("use embedded, postgres://HOST/DATABASE or azure-search://SERVICE")
+}
+
+// schemaOf names the schema of an index; PostgreSQL takes names of 63 bytes.
+func schemaOf(name string) string {
+	const prefix, most = "leat_index_", 63
+	if len(prefix)+len(name) <= most {
+		return prefix + name
+	}
+	digest := string(blob.DigestOf([]byte(name)))[:16]
+	return prefix + name[:most-len(prefix)-17] + "_" + digest
 }
 
 // azureSearch is a service of Azure AI Search by its name, or by a whole host,

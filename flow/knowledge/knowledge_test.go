@@ -17,6 +17,8 @@ import (
 	"github.com/leat-ai/leat/internal/testserver"
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/store/catalog/postgres"
+	"github.com/leat-ai/leat/store/index"
+	indexpostgres "github.com/leat-ai/leat/store/index/postgres"
 )
 
 func docs() spec.Knowledge { return spec.Knowledge{Name: "handbook", From: "docs/**/*.md"} }
@@ -39,6 +41,19 @@ func TestStaysCurrentOnPostgres(t *testing.T) {
 	w, err := openOn(t.Context(), t.TempDir(), db)
 	if err != nil {
 		t.Fatal(err)
+	}
+	staysCurrent(fixtureOf(t, w, docs()))
+}
+
+// The same with another index.
+func TestStaysCurrentInAnIndexOnPostgres(t *testing.T) {
+	address := testserver.PostgresWithVectors(t).URL(t)
+	w, err := open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.index = func(ctx context.Context) (index.Index, error) {
+		return indexpostgres.Open(ctx, indexpostgres.Config{URL: address, Schema: "leat_index_handbook"})
 	}
 	staysCurrent(fixtureOf(t, w, docs()))
 }

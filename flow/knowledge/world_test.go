@@ -36,6 +36,7 @@ type world struct {
 	embedder *counting
 	// source, when set, opens a source instead of its own.
 	source func(s spec.KnowledgeSource) (source.Source, error)
+	index  func(ctx context.Context) (index.Index, error) // instead of the embedded one
 	failed []string
 	closes []func() error
 }
@@ -82,6 +83,9 @@ func (w *world) close() error {
 }
 
 func (w *world) Index(ctx context.Context, k spec.Knowledge) (index.Index, error) {
+	if w.index != nil {
+		return w.index(ctx)
+	}
 	return embedded.Open(ctx, embedded.Config{Path: filepath.Join(w.dir, "index", k.Name)})
 }
 
