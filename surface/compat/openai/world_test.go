@@ -39,6 +39,7 @@ type world struct {
 	fails    map[string]int // by model: how many calls still fail
 	closed   int            // streams
 	gone     bool           // a part of an answer found nobody
+	goOn     chan struct{}  // what "wait for me" waits for, and "go on" says
 }
 
 // start serves a world.
@@ -49,7 +50,7 @@ func start(t testing.TB, auth server.Auth) (*world, *server.Server) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	w := &world{fails: map[string]int{"flaky": 2, "flaky-js": 2}}
+	w := &world{fails: map[string]int{"flaky": 2, "flaky-js": 2}, goOn: make(chan struct{}, 1)}
 	return w, serve(t, auth, openai.Services{Assistants: w, LLMs: w, Names: w, Searcher: w, Stores: w, Ledger: decide.NewLedger(db, clock.System{}, 0)})
 }
 
@@ -239,6 +240,9 @@ func (w *world) Ask(_ context.Context, q knowledge.Question) (knowledge.Answer, 
 	if q.Text == "fail at once" {
 		return a, fault.New(fault.Unavailable, "nobody answers")
 	}
+	if q.Text == "go on" {
+		w.goOn <- struct{}{}
+	}
 	if q.Emit == nil {
 		return a, nil
 	}
@@ -252,8 +256,11 @@ func (w *world) Ask(_ context.Context, q knowledge.Question) (knowledge.Answer, 
 			w.mu.Unlock()
 			return knowledge.Answer{}, err
 		}
-		if q.Text == "slowly" {
+		switch {
+		case q.Text == "slowly":
 			pause()
+		case q.Text == "wait for me" && i == 1:
+			<-w.goOn
 		}
 	}
 	return a, nil
