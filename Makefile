@@ -33,7 +33,7 @@ test: tools check test-race ## install what tests need, check, run everything
 # linking DuckDB with it takes longer than it finds.
 RACE := ./base/... ./decide/... ./flow/deploy/... ./flow/registry/... ./flow/monitor/... ./guard/... \
 	./pattern/realtime/... ./store/blob/file/... ./surface/server/... ./surface/client/... \
-	./flow/feature/window/... ./flow/feature/online/... ./store/online/local/... ./store/bus/memory/...
+	./flow/feature/window/... ./flow/feature/online/... ./store/online/local/... ./store/bus/memory/... ./store/index/embedded/...
 
 test-race: ## the race detector over what many goroutines share
 	@echo "testing with the race detector"
@@ -41,7 +41,7 @@ test-race: ## the race detector over what many goroutines share
 	$(GO) test -race -timeout 15m ./pattern/stream -rapid.checks=20
 
 test-kill: tools ## kill -9 at fifty random instants of batches, pipelines and streams
-	LEAT_KILLS=50 $(GO) test -tags $(TAGS) -ldflags '$(GOLD)' -timeout 60m -run Kill -v ./work/... ./pattern/batch/... ./pattern/stream/... ./decide/record/... ./app/...
+	LEAT_KILLS=50 $(GO) test -tags $(TAGS) -ldflags '$(GOLD)' -timeout 60m -run Kill -v ./work/... ./pattern/batch/... ./pattern/stream/... ./decide/record/... ./store/index/embedded/... ./app/...
 
 check: ## format, vet, rules of the house, generated pages
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
