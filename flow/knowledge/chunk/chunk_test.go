@@ -2,8 +2,12 @@ package chunk_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +17,7 @@ import (
 
 	"github.com/leat-ai/leat/flow/knowledge/chunk"
 	"github.com/leat-ai/leat/flow/knowledge/document"
+	"github.com/leat-ai/leat/internal/realdata"
 )
 
 type fataler interface {
@@ -200,8 +205,8 @@ func TestEditLeavesOtherSections(t *testing.T) {
 		at := rapid.IntRange(0, len(sections)-1).Draw(t, "at")
 		edited := slices.Clone(sections)
 		edited[at] = strings.TrimRight(edited[at], "\n") + "\n\nPNew words here.\n\n"
-		before := texts(holds, t, strings.Join(sections, ""), o)
-		after := texts(holds, t, strings.Join(edited, ""), o)
+		before := texts(t, strings.Join(sections, ""), o)
+		after := texts(t, strings.Join(edited, ""), o)
 		for i, s := range sections {
 			if i == at {
 				continue
@@ -217,10 +222,10 @@ func TestEditLeavesOtherSections(t *testing.T) {
 	})
 }
 
-func texts(split func(fataler, document.Document, chunk.Options) []chunk.Chunk, t fataler, text string, o chunk.Options) []string {
+func texts(t fataler, text string, o chunk.Options) []string {
 	doc := read(t, "a.md", text)
 	var all []string
-	for _, c := range split(t, doc, o) {
+	for _, c := range holds(t, doc, o) {
 		all = append(all, string(doc.Text[c.Start:c.End]))
 	}
 	return all
@@ -248,5 +253,52 @@ func TestRowMovesFewChunks(t *testing.T) {
 	}
 	if moved > 3 {
 		t.Errorf("%d of %d chunks changed", moved, len(chunks))
+	}
+}
+
+// TestRealPages cuts pages that people wrote, and our own.
+func TestRealPages(t *testing.T) {
+	f, err := os.Open(realdata.Path(t, "retrieval-aws-docs/corpus.jsonl.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunks, short := 0, 0
+	for i, d := 0, json.NewDecoder(z); d.More(); i++ {
+		var page struct{ Text string }
+		if err := d.Decode(&page); err != nil {
+			t.Fatal(err)
+		}
+		if i%10 != 0 {
+			continue
+		}
+		for _, c := range holds(t, read(t, "page.md", page.Text), chunk.Options{}) {
+			chunks++
+			if c.End-c.Start < 100 {
+				short++
+			}
+		}
+	}
+	if chunks < 1000 || short*10 > chunks {
+		t.Errorf("%d of %d chunks are shorter than 100 bytes", short, chunks)
+	}
+	own, err := filepath.Glob("../../../docs/*/*.md")
+	if err != nil || len(own) < 20 {
+		t.Fatalf("%d pages of our own: %v", len(own), err)
+	}
+	for _, name := range own {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range holds(t, read(t, name, string(text)), chunk.Options{}) {
+			if c.Start > 0 && len(c.Headings) == 0 {
+				t.Errorf("%s: the chunk at %d is under no heading", name, c.Start)
+			}
+		}
 	}
 }

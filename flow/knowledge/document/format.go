@@ -73,7 +73,10 @@ func sniff(head []byte, name, mediaType string) (Format, error) {
 		return "", fault.New(fault.Unsupported, "%s is not read as a document", what).Hint("%s", hint)
 	}
 	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
-	if f := byName(name); f != "" && !isBinary(f) {
+	if f := byName(name); isBinary(f) {
+		return "", fault.New(fault.Invalid, "the file is named as %s, but its bytes are not", strings.ToUpper(string(f))).
+			Hint("it may have been cut off, or an error page or a login page was saved under this name")
+	} else if f != "" {
 		return f, nil
 	}
 	if f := byMIME(mediaType); f != "" && f != Text && !isBinary(f) {
@@ -86,10 +89,6 @@ func sniff(head []byte, name, mediaType string) (Format, error) {
 		return Mail, nil
 	case len(text) > 0 && (text[0] == '{' || text[0] == '['):
 		return JSON, nil
-	}
-	if f := byName(name); isBinary(f) {
-		return "", fault.New(fault.Invalid, "the file is named as %s, but its bytes are not", strings.ToUpper(string(f))).
-			Hint("the upload may have been cut off, or an error page saved under this name")
 	}
 	return Text, nil
 }
@@ -128,9 +127,12 @@ const (
 	programHint = "exclude it from the source"
 )
 
+// foreign tells a file that is not read by its first bytes. Beginnings that
+// could be words count only where the rest is no text.
 func foreign(head []byte) (what, hint string) {
 	for _, m := range magics {
-		if bytes.HasPrefix(head, []byte(m.magic)) {
+		words := !strings.ContainsFunc(m.magic, func(r rune) bool { return r < ' ' || r >= 0x7f }) && m.magic[0] != '{'
+		if bytes.HasPrefix(head, []byte(m.magic)) && !(words && bytes.IndexByte(head, 0) < 0) {
 			return m.what, m.hint
 		}
 	}

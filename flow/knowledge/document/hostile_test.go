@@ -150,7 +150,7 @@ func attacks(t testing.TB) []attack {
 	kids := "2 0 obj <</Type/Pages/Kids[" + strings.Repeat("2 0 R 3 0 R ", 50_000) + "]>> endobj"
 	return []attack{
 		attackOf("bomb.docx", office(t, "word/document.xml", wordHead, "A", 256<<20), fault.TooLarge),
-		attackOf("tags.docx", office(t, "word/document.xml", wordHead, "<w:b/>", 40<<20), fault.TooLarge),
+		attackOf("tags.docx", office(t, "word/document.xml", wordHead, "<w:b/>", 6<<20), fault.TooLarge),
 		attackOf("long-tag.docx", office(t, "word/document.xml", "<w:document w:a=\"", "a", 64<<20), fault.TooLarge),
 		attackOf("deep.docx", office(t, "word/document.xml", "", "<a>", deep), fault.TooLarge),
 		attackOf("laughs.docx", office(t, "word/document.xml", `<!DOCTYPE w [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><w:document>`, "&b;", 10), fault.Invalid),
