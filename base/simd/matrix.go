@@ -67,6 +67,7 @@ func (m *Matrix) Times(out []float32, outStride int, a []float32, rows, stride i
 		return
 	}
 	_, _ = a[(rows-1)*stride+m.inner-1], out[(rows-1)*outStride+m.columns-1] // the last bounds that are checked
+	n := tile(rows)
 	var first, edge [tileColumns * wideRows]float32
 	for at := 0; at < m.columns; at += tileColumns {
 		panel := m.panels[at*m.inner:][:m.inner*tileColumns]
@@ -75,8 +76,8 @@ func (m *Matrix) Times(out []float32, outStride int, a []float32, rows, stride i
 		if bias != nil {
 			copy(first[:], bias[at:at+width])
 		}
-		for r := 0; r < rows; {
-			n := tile(rows - r)
+		for r := 0; r < rows; r += n {
+			r = min(r, rows-n) // the last tile may make rows again, to the same numbers
 			to, step := out[r*outStride+at:], outStride
 			if width < tileColumns {
 				to, step = edge[:], tileColumns
@@ -87,17 +88,16 @@ func (m *Matrix) Times(out []float32, outStride int, a []float32, rows, stride i
 					copy(out[(r+i)*outStride+at:][:width], edge[i*tileColumns:])
 				}
 			}
-			r += n
 		}
 	}
 }
 
-// tile is how many of the rows that are left the next tile has.
-func tile(left int) int {
+// tile is how many rows the tiles of a product have.
+func tile(rows int) int {
 	switch {
-	case wide && left >= wideRows:
+	case wide && rows >= wideRows:
 		return wideRows
-	case left >= tileRows:
+	case rows >= tileRows:
 		return tileRows
 	}
 	return 1

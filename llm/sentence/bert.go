@@ -241,17 +241,28 @@ func (b *bert) attend(out, mixed []float32, n int, s *scratch) {
 func softmax(row []float32) {
 	most := row[0]
 	for _, x := range row {
-		most = max(most, x)
+		if x > most { // the numbers are finite: max would look for those that are none
+			most = x
+		}
 	}
 	simd.Exp(row, most)
-	var sum float32
-	for _, x := range row {
-		sum += x
-	}
-	scale := 1 / sum
+	scale := 1 / total(row)
 	for i := range row {
 		row[i] *= scale
 	}
+}
+
+// total adds numbers in four sums, which need not wait for each other.
+func total(row []float32) float32 {
+	var a, b, c, d float32
+	for len(row) >= 4 {
+		a, b, c, d = a+row[0], b+row[1], c+row[2], d+row[3]
+		row = row[4:]
+	}
+	for _, x := range row {
+		a += x
+	}
+	return (a + b) + (c + d)
 }
 
 // add adds y to x, row by row, and normalises.
