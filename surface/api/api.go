@@ -29,6 +29,7 @@ import (
 	"github.com/leat-ai/leat/flow/monitor"
 	"github.com/leat-ai/leat/flow/registry"
 	"github.com/leat-ai/leat/guard/identity"
+	"github.com/leat-ai/leat/llm/gateway"
 	"github.com/leat-ai/leat/pattern/realtime"
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/surface/server"
@@ -125,6 +126,7 @@ func described(r huma.Registry) {
 	r.RegisterTypeAlias(reflect.TypeFor[spec.Columns](), reflect.TypeFor[map[string]string]())
 	r.RegisterTypeAlias(reflect.TypeFor[spec.Features](), reflect.TypeFor[map[string]any]()) // an expression, or an aggregate
 	r.RegisterTypeAlias(reflect.TypeFor[spec.Resource](), reflect.TypeFor[Resource]())
+	r.RegisterTypeAlias(reflect.TypeFor[gateway.Money](), reflect.TypeFor[float64]())
 }
 
 // New registers the API's routes on a server.
