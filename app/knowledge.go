@@ -190,16 +190,25 @@ func (t knowledgeTold) Failed(ctx context.Context, name, run string, why error) 
 	}
 }
 
-// convergeKnowledge says which knowledge there is, and has that read which has
-// no snapshot yet or was changed by a plan.
-func (a *App) convergeKnowledge(list []spec.Resource, plan spec.Plan) {
+// convergeKnowledge says which knowledge there is, and has that read which a
+// plan has changed. A server that stays also looks after what the last one may
+// have left: documents that were sent to it, and what has no snapshot yet.
+func (a *App) convergeKnowledge(ctx context.Context, list []spec.Resource, plan spec.Plan) {
 	a.known.Converge(list)
 	for _, k := range spec.All[*spec.Knowledge](list) {
 		changed := slices.ContainsFunc(plan.Changes, func(c spec.Change) bool { return c.Kind == spec.KindKnowledge && c.Name == k.Name })
-		if changed || slices.ContainsFunc(k.All(), func(s spec.KnowledgeSource) bool { return spec.Scheme(s.From) == "push" }) {
+		if changed || !a.config.Silent && a.leftOver(ctx, k) {
 			a.wanted.add(k.Name)
 		}
 	}
+}
+
+func (a *App) leftOver(ctx context.Context, k *spec.Knowledge) bool {
+	if slices.ContainsFunc(k.All(), func(s spec.KnowledgeSource) bool { return spec.Scheme(s.From) == "push" }) {
+		return true
+	}
+	_, err := a.known.Live(ctx, k.Name)
+	return fault.Is(err, fault.NotFound)
 }
 
 // wanted are the knowledge of which a run is to begin soon.

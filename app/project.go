@@ -93,7 +93,7 @@ func (a *App) converge(ctx context.Context, by string, plan spec.Plan) error {
 		return err
 	}
 	a.convergeGateway(list)
-	a.convergeKnowledge(list, plan)
+	a.convergeKnowledge(ctx, list, plan)
 	var mistakes fault.List
 	for _, e := range spec.All[*spec.Endpoint](list) {
 		err := a.release(ctx, e, list, by, plan)
