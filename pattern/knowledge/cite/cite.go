@@ -83,7 +83,11 @@ func New(language, question string, passages []Shown) *Checker {
 			}
 		}
 		for _, u := range words.Units(p.Text) {
-			s.units = append(s.units, piece{u, c.factsOf(p.Text[u.Start:u.End])})
+			one := piece{u, c.factsOf(p.Text[u.Start:u.End])}
+			if u.Header > 0 { // a row says what it says under the header of its table
+				one.facts = merged([]piece{s.units[len(s.units)-u.Header], one})
+			}
+			s.units = append(s.units, one)
 		}
 		c.shown = append(c.shown, s)
 	}

@@ -33,6 +33,7 @@ func TestTheSentenceThatAnswers(t *testing.T) {
 		{"Wann wurde die Mühle gebaut?", "Die Mühle steht am Fluss. Die Mühle wurde 1642 von Mönchen gebaut. Sie brannte zweimal ab.", "Die Mühle wurde 1642 von Mönchen gebaut."},
 		{"¿Cuántas aspas tiene el molino?", "El molino tiene un techo ancho. El molino tiene cuatro aspas. A los visitantes les gusta.", "El molino tiene cuatro aspas."},
 		{"How is the mill driven?", "# How is the mill driven?\n\nThe mill is driven by water from the leat.\n\n# Opening hours\n\nDaily.", "The mill is driven by water from the leat."},
+		{"Who approves a trip that costs 3,000 €?", "# Trips\n\n| cost of the trip | approved by |\n|---|---|\n| up to 500 € | the team lead |\n| up to 3,000 € | head of department |\n| more | the board |\n", "| up to 3,000 € | head of department |"},
 		{"What does a ticket cost for children?", "| visitor | ticket |\n|---|---|\n| adults | cost 8 euros |\n| children | ticket cost 3 euros |\n", "| children | ticket cost 3 euros |"},
 	} {
 		if got := quote(t, c.question, c.text); got != c.want {

@@ -82,6 +82,9 @@ func measure(question string, passages []Passage, languageName string) *measured
 			}
 			s := piecewise{Unit: u, passage: i, tokens: l.Tokens(p.Text[u.Start:u.End])}
 			s.match(q)
+			if u.Header > 0 {
+				s.under(pieces[len(pieces)-u.Header].has)
+			}
 			for t, has := range s.has {
 				if has > 0 {
 					in[t]++
@@ -117,6 +120,14 @@ func (s *piecewise) match(q *asked) {
 		if s.at[i], s.how[i] = q.match(t.Term); s.at[i] >= 0 {
 			s.has[s.at[i]] = max(s.has[s.at[i]], s.how[i])
 		}
+	}
+}
+
+// under counts the words of a table's header, under which a row stands, as
+// words of the row.
+func (s *piecewise) under(header []float64) {
+	for t, has := range header {
+		s.has[t] = max(s.has[t], 0.8*has)
 	}
 }
 

@@ -14,6 +14,9 @@ type Unit struct {
 	Start, End int
 	Heading    bool
 	Question   bool // it asks rather than says
+	// Header is, of a row of a table, how many units before it the table's
+	// header stands; 0 for none.
+	Header int
 }
 
 // maxUnit is how long a quote may be, in bytes. What is longer is cut between
@@ -48,6 +51,8 @@ type splitter struct {
 	units      []Unit
 	start, end int // of the paragraph; none when they are equal
 	fence      string
+	inTable    bool // the last unit is a row of the table that goes on
+	header     int  // of that table: its unit, counted from 1; 0 for none
 }
 
 func (s *splitter) line(start, end int) {
@@ -61,6 +66,9 @@ func (s *splitter) line(start, end int) {
 		s.whole(start, end, Unit{})
 		return
 	}
+	if !strings.HasPrefix(body, "|") {
+		s.inTable, s.header = false, 0
+	}
 	switch {
 	case body == "":
 		s.flush()
@@ -73,9 +81,8 @@ func (s *splitter) line(start, end int) {
 		s.whole(start+mark, end, Unit{Heading: true})
 	case strings.HasPrefix(body, "|"):
 		s.flush()
-		if strings.ContainsFunc(body, unicode.IsLetter) || strings.ContainsFunc(body, unicode.IsDigit) {
-			s.whole(start, end, Unit{})
-		}
+		s.row(start, end, body)
+		return
 	case strings.Trim(body, "-=*_ ") == "":
 		s.flush()
 	default:
@@ -87,6 +94,24 @@ func (s *splitter) line(start, end int) {
 			s.start = start
 		}
 		s.end = end
+	}
+}
+
+// row adds a row of a table. What stands above the line of dashes is the
+// table's header.
+func (s *splitter) row(start, end int, body string) {
+	n := len(s.units)
+	switch {
+	case strings.ContainsFunc(body, unicode.IsLetter) || strings.ContainsFunc(body, unicode.IsDigit):
+		u := Unit{}
+		if s.header > 0 {
+			u.Header = n - s.header + 1
+		}
+		s.whole(start, end, u)
+		s.inTable = true
+	case strings.Contains(body, "--") && s.inTable && s.header == 0:
+		s.units[n-1].Heading = true
+		s.header = n
 	}
 }
 
@@ -132,6 +157,9 @@ func (s *splitter) whole(start, end int, u Unit) {
 		u.Question = asks(s.text[u.Start:u.End])
 		s.units = append(s.units, u)
 		start = u.End
+		if u.Header > 0 {
+			u.Header++
+		}
 	}
 }
 
