@@ -20,7 +20,8 @@ func drawList(t *rapid.T) ranking {
 	l := ranking{Weight: rapid.Float64Range(0.1, 4).Draw(t, "weight")}
 	score := 10.0
 	for _, k := range keys {
-		score -= rapid.Float64Range(0, 1).Draw(t, "step")
+		// Steps are wide enough to be there after a constant was added.
+		score -= float64(rapid.IntRange(0, 64).Draw(t, "step")) / 64
 		l.Entries = append(l.Entries, entry{k, score})
 	}
 	return l
