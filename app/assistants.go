@@ -22,18 +22,9 @@ import (
 // releases with it.
 func (a *App) openAssistants(context.Context) (func(context.Context) error, error) {
 	a.assistants = questions.New(questions.Deps{
-		Retriever: a.known, Texts: a.known, Chat: chats{a}, Clock: a.clock, Log: a.log,
+		Retriever: a.known, Texts: a.known, Chat: a.gateway, Clock: a.clock, Log: a.log,
 	})
 	return nil, nil
-}
-
-// chats asks language models for assistants, by the names of LLMs and by the
-// addresses that assistants' resources have.
-type chats struct{ app *App }
-
-// Chat meets questions.Chat.
-func (c chats) Chat(ctx context.Context, name string, r llm.Request) (llm.Stream, error) {
-	return c.app.gateway.Chat(gateway.Via(ctx, "assistant"), name, r)
 }
 
 // How often it is looked whether a knowledge has another live snapshot, which
@@ -186,7 +177,7 @@ func (e assessments) Assess(ctx context.Context, s spec.EvaluateStep, by string,
 	who.Grants = append(slices.Clone(who.Grants), "ask:"+s.Assistant)
 	o := assess.Options{Asked: asked}
 	if s.Judge != "" {
-		o.Judge = assess.Model{Chat: judge{chats{e.app}, s.Judge}, Name: s.Judge}
+		o.Judge = assess.Model{Chat: judge{e.app.gateway, s.Judge}, Name: s.Judge}
 	}
 	r, err := assess.Run(identity.With(ctx, who), asking(e), s.Assistant, cases, o)
 	return r.Figures, r.Release, err
@@ -194,11 +185,11 @@ func (e assessments) Assess(ctx context.Context, s spec.EvaluateStep, by string,
 
 // judge is the language model that grades answers.
 type judge struct {
-	chats
-	name string
+	gateway *gateway.Gateway
+	name    string
 }
 
 // Chat meets llm.Chat.
 func (j judge) Chat(ctx context.Context, r llm.Request) (llm.Stream, error) {
-	return j.chats.Chat(ctx, j.name, r)
+	return j.gateway.Chat(gateway.Via(ctx, "evaluation"), j.name, r)
 }
