@@ -26,14 +26,14 @@ done
 scaled() { awk -v n="$1" -v least="$2" -v s="${SCALE:-1}" 'BEGIN { n *= s; printf "%d", n < least ? least : n }'; }
 
 failed=
-[ $# -gt 0 ] || set -- quality nab training scoring start realtime features serving protocols retrieval hybrid gateway answers batch events windows past ingest tracking
+[ $# -gt 0 ] || set -- quality nab training scoring start realtime features serving protocols retrieval hybrid gateway answers batch events windows past ingest tracking documents
 for name; do
     echo "bench: $name"
     case $name in
     training) go run ./bench/keep training go run ./bench/training -rows "$(scaled 1000000 200000)" ;;
     scoring) case ${SCALE:-1} in 0*) go run ./bench/scoring -quick ;; *) go run ./bench/scoring ;; esac ;;
     realtime) go run ./bench/realtime && go run ./bench/realtime -apart ;;
-    quality | nab | features | retrieval | hybrid | gateway | answers | start | serving | protocols | batch | events | windows | past | ingest | tracking) go run "./bench/$name" ;;
+    quality | nab | features | retrieval | hybrid | gateway | answers | start | serving | protocols | batch | events | windows | past | ingest | tracking | documents) go run "./bench/$name" ;;
     *) echo "bench: there is no benchmark $name" >&2; false ;;
     esac || failed="$failed $name"
 done
