@@ -36,7 +36,9 @@ func TestMCPClient(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var found struct{ Results []struct{ ID, Title, Text string } }
+	var found struct {
+		Results []struct{ ID, Title, Text string }
+	}
 	call("search", map[string]any{"query": "how much may a hotel cost?"}, &found)
 	if len(found.Results) == 0 || !strings.HasPrefix(found.Results[0].ID, "manual/docs/travel.md@") || !strings.Contains(found.Results[0].Text, "180 €") {
 		t.Fatalf("%+v", found)
