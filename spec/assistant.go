@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/leat-ai/leat/base/fault"
 )
 
 // Assistant answers questions from what a Knowledge holds, with citations that
@@ -193,7 +195,7 @@ func (s *Prompt) Has(name string) bool {
 func (s *Prompt) check(c *checker) {
 	for _, m := range place.FindAllStringSubmatch(s.Text, -1) {
 		if !slices.Contains(Places(), m[1]) {
-			c.bad("text", "%s is no place of a prompt: %s", quote([]byte(m[0])), label("text")).
+			c.bad("text", "%s is no place of a prompt", quote([]byte(m[0]))).
 				Hint("there are {{%s}}", strings.Join(Places(), "}}, {{"))
 		}
 	}
@@ -221,13 +223,15 @@ func (s *Assistant) check(c *checker) {
 // assistants checks what can be seen only beside the other resources: names
 // that decisions are asked by, and prompts with places for what they are for.
 func (l *loader) assistants() {
-	endpoints, prompts := map[string]bool{}, map[string]*Prompt{}
+	endpoints, prompts, llms := map[string]bool{}, map[string]*Prompt{}, []string{}
 	for _, x := range l.checked {
 		switch s := x.spec.(type) {
 		case *Endpoint:
 			endpoints[s.Name] = true
 		case *Prompt:
 			prompts[s.Name] = s
+		case *LLM:
+			llms = append(llms, s.Name)
 		}
 	}
 	for _, x := range l.checked {
@@ -237,6 +241,14 @@ func (l *loader) assistants() {
 		}
 		if endpoints[s.Name] {
 			x.checker.bad("name", "an Endpoint has the name %q already: both are asked for decisions by their names", s.Name)
+		}
+		if s.LLM != "" && !strings.Contains(s.LLM, "://") && !slices.Contains(llms, s.LLM) {
+			err := x.checker.bad("llm", "there is no LLM %s", quote([]byte(s.LLM)))
+			if best := fault.Nearest(s.LLM, llms); best != "" {
+				err.Hint("did you mean %q?", best)
+			} else {
+				err.Hint("add a resource of kind LLM with this name, or write an address such as openai://gpt-5-mini; known here: %s", orNone(llms))
+			}
 		}
 		if p := prompts[s.Prompt]; p != nil && !p.Has(PlacePassages) {
 			x.checker.bad("prompt", "the prompt %q has no place for the passages", s.Prompt).Hint("write {{passages}} in its text")

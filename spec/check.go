@@ -298,6 +298,10 @@ func (c *checker) resource(s Spec) {
 		s.check(c)
 	case *Batch:
 		s.check(c)
+	case *Assistant:
+		s.check(c)
+	case *Prompt:
+		s.check(c)
 	case *Stream:
 		s.check(c)
 	case *Knowledge:
