@@ -240,10 +240,10 @@ func (l *loader) assistants() {
 			continue
 		}
 		if endpoints[s.Name] {
-			x.checker.bad("name", "an Endpoint has the name %q already: both are asked for decisions by their names", s.Name)
+			x.bad("name", "an Endpoint has the name %q already: both are asked for decisions by their names", s.Name)
 		}
 		if s.LLM != "" && !strings.Contains(s.LLM, "://") && !slices.Contains(llms, s.LLM) {
-			err := x.checker.bad("llm", "there is no LLM %s", quote([]byte(s.LLM)))
+			err := x.bad("llm", "there is no LLM %s", quote([]byte(s.LLM)))
 			if best := fault.Nearest(s.LLM, llms); best != "" {
 				err.Hint("did you mean %q?", best)
 			} else {
@@ -251,10 +251,10 @@ func (l *loader) assistants() {
 			}
 		}
 		if p := prompts[s.Prompt]; p != nil && !p.Has(PlacePassages) {
-			x.checker.bad("prompt", "the prompt %q has no place for the passages", s.Prompt).Hint("write {{passages}} in its text")
+			x.bad("prompt", "the prompt %q has no place for the passages", s.Prompt).Hint("write {{passages}} in its text")
 		}
 		if p := prompts[s.Rewrite]; p != nil && !p.Has(PlaceConversation) {
-			x.checker.bad("rewrite", "the prompt %q has no place for the conversation", s.Rewrite).Hint("write {{conversation}} in its text")
+			x.bad("rewrite", "the prompt %q has no place for the conversation", s.Rewrite).Hint("write {{conversation}} in its text")
 		}
 	}
 }

@@ -267,31 +267,38 @@ func (b *bench) fts(ctx context.Context, documents []passage, queries []question
 	a = answers{index: time.Since(begin), runs: make(map[string]evaluate.Run), times: make(map[string][]time.Duration)}
 	words := analysis.New("") // FTS5's own syntax of queries needs words in quotes
 	for filter := range strings.SplitSeq(filters, ",") {
-		ask, err := db.PrepareContext(ctx, "select id, bm25(passages) from passages where passages match ? and "+filter+"_ = 1 order by bm25(passages) limit "+strconv.Itoa(k))
-		if err != nil {
-			return a, err
-		}
 		for range 2 { // the first one warms up
-			a.runs[filter], a.times[filter] = make(evaluate.Run), nil
-			for _, q := range queries {
-				match := matching(words, q.text)
-				if match == "" {
-					continue
-				}
-				at := time.Now()
-				ranking, err := rowsOf(ctx, ask, match)
-				if err != nil {
-					return a, err
-				}
-				a.times[filter] = append(a.times[filter], time.Since(at))
-				a.runs[filter][q.id] = ranking
+			a.runs[filter], a.times[filter], err = askFTS(ctx, db, words, queries, filter, k)
+			if err != nil {
+				return a, err
 			}
-		}
-		if err := ask.Close(); err != nil {
-			return a, err
 		}
 	}
 	return a, nil
+}
+
+// askFTS asks every question of the passages that a group may read.
+func askFTS(ctx context.Context, db *sql.DB, words *analysis.Analyzer, queries []question, group string, k int) (evaluate.Run, []time.Duration, error) {
+	ask, err := db.PrepareContext(ctx, "select id, bm25(passages) from passages where passages match ? and "+group+"_ = 1 order by bm25(passages) limit "+strconv.Itoa(k))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer ask.Close()
+	run, times := evaluate.Run{}, []time.Duration(nil)
+	for _, q := range queries {
+		match := matching(words, q.text)
+		if match == "" {
+			continue
+		}
+		at := time.Now()
+		ranking, err := rowsOf(ctx, ask, match)
+		if err != nil {
+			return nil, nil, err
+		}
+		times = append(times, time.Since(at))
+		run[q.id] = ranking
+	}
+	return run, times, nil
 }
 
 // matching is a question in the syntax of FTS5: one of its words, stop words
@@ -340,6 +347,7 @@ func fillFTS(ctx context.Context, db *sql.DB, documents []passage) error {
 	if err != nil {
 		return err
 	}
+	defer insert.Close()
 	for _, d := range documents {
 		in := func(group string) int {
 			if slices.Contains(strings.Fields(d.groups), group) {

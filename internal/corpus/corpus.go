@@ -130,11 +130,11 @@ func held(archive string) (map[string][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		all[entry.Name], err = io.ReadAll(from)
-		from.Close()
-		if err != nil {
+		data, err := io.ReadAll(from)
+		if err := errors.Join(err, from.Close()); err != nil {
 			return nil, err
 		}
+		all[entry.Name] = data
 	}
 	return all, nil
 }

@@ -33,6 +33,12 @@ type KnowledgeShown interface {
 	List(ctx context.Context) ([]knowledge.Status, error)
 	Status(ctx context.Context, name string) (knowledge.Status, error)
 	History(ctx context.Context, name string) (knowledge.History, error)
+	DocumentsShown
+}
+
+// DocumentsShown shows documents, their versions, and the bytes of them that
+// are cited.
+type DocumentsShown interface {
 	Documents(ctx context.Context, name, after string, limit int, failed bool) ([]knowledge.Document, error)
 	Errors(ctx context.Context, name, after string, limit int) ([]knowledge.Document, error)
 	Versions(ctx context.Context, name, document string) ([]knowledge.Version, error)
