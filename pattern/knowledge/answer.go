@@ -10,6 +10,7 @@ import (
 	"github.com/leat-ai/leat/base/fault"
 	"github.com/leat-ai/leat/base/frame"
 	"github.com/leat-ai/leat/decide"
+	"github.com/leat-ai/leat/llm"
 	"github.com/leat-ai/leat/model"
 )
 
@@ -35,6 +36,7 @@ type said struct {
 	abstained bool
 	spent     spending
 	servedBy  string // who stood in, or ""
+	finish    llm.Finish
 }
 
 // answers is an answerer as the model of a release.
@@ -48,6 +50,7 @@ func (m *answers) Signature() model.Signature {
 		Outputs: []model.Field{
 			text(columnAnswer), text(columnCitations), text(columnSentences), {Name: columnAbstained, Type: frame.Bool}, text(columnModel),
 			{Name: columnInput, Type: frame.Int}, {Name: columnOutput, Type: frame.Int}, {Name: columnCost, Type: frame.Double},
+			text(columnFinish),
 		},
 	}
 }
@@ -127,6 +130,16 @@ func (s said) append(columns []column) {
 	columns[5].builder.(*array.Int64Builder).Append(int64(s.spent.Input))
 	columns[6].builder.(*array.Int64Builder).Append(int64(s.spent.Output))
 	columns[7].builder.(*array.Float64Builder).Append(s.spent.Cost)
+	columns[8].text(string(finished(s.finish)))
+}
+
+// finished is how an answer ended for who reads it. Of all ends only two cut it
+// short: a model that calls tools, of which it has none, is at its end.
+func finished(f llm.Finish) llm.Finish {
+	if f == llm.FinishLength || f == llm.FinishFilter {
+		return f
+	}
+	return llm.FinishStop
 }
 
 func orEmpty[T any](list []T) []T {

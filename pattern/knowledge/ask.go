@@ -11,6 +11,7 @@ import (
 	"github.com/leat-ai/leat/decide"
 	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/guard/identity"
+	"github.com/leat-ai/leat/llm"
 )
 
 // Paths is what the pattern needs of the decision path's router.
@@ -139,6 +140,7 @@ func (s *seen) look(in, _ frame.Batch) error {
 func (a *Answer) read(rows frame.Batch) (err error) {
 	a.Text = texts(rows, columnAnswer)[0]
 	a.Model = texts(rows, columnModel)[0]
+	a.Finish = finished(llm.Finish(texts(rows, columnFinish)[0]))
 	if a.Citations, err = read[[]Citation](texts(rows, columnCitations)[0], "citations"); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/leat-ai/leat/base/clock"
 	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/guard/identity"
+	"github.com/leat-ai/leat/llm"
 	"github.com/leat-ai/leat/store/index"
 )
 
@@ -49,7 +50,7 @@ func (c *cached) answer(ctx context.Context, q asked, emit func(Part) error) (sa
 		parts = append(parts, p)
 		return emit(p)
 	})
-	if err == nil && !s.abstained {
+	if err == nil && !s.abstained && finished(s.finish) == llm.FinishStop {
 		c.cache.put(key, s, parts, c.keep)
 	}
 	return s, err

@@ -31,6 +31,7 @@ const (
 	columnInput     = "input_tokens"
 	columnOutput    = "output_tokens"
 	columnCost      = "cost"
+	columnFinish    = "finish"
 )
 
 // spending is what a language model used.

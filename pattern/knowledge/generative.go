@@ -82,9 +82,13 @@ func (g *generative) answer(ctx context.Context, q asked, emit func(Part) error)
 		spent.Model = g.assistant.LLM
 	}
 	if c.refused || len(c.writer.sentences) == 0 {
-		return abstain(q, spent, emit)
+		s, err := abstain(q, spent, emit)
+		s.finish = c.finish
+		return s, err
 	}
-	return c.writer.said(spent), c.writer.release()
+	s := c.writer.said(spent)
+	s.finish = c.finish
+	return s, c.writer.release()
 }
 
 // request is what the model is told.
@@ -136,7 +140,8 @@ type checking struct {
 	writer   *writer
 	cutter   cutter
 	refused  bool
-	space    string // between what was written and what comes
+	finish   llm.Finish // why the model ended, as far as it was read
+	space    string     // between what was written and what comes
 }
 
 func (g *generative) checking(v *verifier, q asked, passages []Passage, fence prompt.Fence, emit func(Part) error) *checking {
@@ -154,7 +159,7 @@ func (g *generative) checking(v *verifier, q asked, passages []Passage, fence pr
 // readAll reads the model's answer to its end and writes what holds. Calls of
 // tools that the model asks for go nowhere: it was given none.
 func (c *checking) readAll(ctx context.Context, stream llm.Stream) (spent spending, err error) {
-	read, finish := 0, llm.Finish("")
+	read := 0
 	for {
 		d, err := stream.Next()
 		if err == io.EOF {
@@ -170,7 +175,7 @@ func (c *checking) readAll(ctx context.Context, stream llm.Stream) (spent spendi
 			spent.Input, spent.Output = d.Usage.Input, d.Usage.Output
 		}
 		if d.Finish != "" {
-			finish = d.Finish
+			c.finish = d.Finish
 		}
 		if d.Choice != 0 {
 			continue
@@ -192,7 +197,7 @@ func (c *checking) readAll(ctx context.Context, stream llm.Stream) (spent spendi
 			return spent, err
 		}
 	}
-	if finish == llm.FinishFilter && len(c.writer.sentences) == 0 {
+	if c.finish == llm.FinishFilter && len(c.writer.sentences) == 0 {
 		return spent, fault.New(fault.Rejected, "the language model's provider let no answer out").Hint("its content filter stopped it; ask otherwise")
 	}
 	return spent, nil

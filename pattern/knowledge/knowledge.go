@@ -23,6 +23,8 @@ package knowledge
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/leat-ai/leat/llm"
 )
 
 // Question is what somebody asks an assistant.
@@ -71,6 +73,9 @@ type Answer struct {
 	Citations []Citation
 	// Passages are what the answer was made from, best first.
 	Passages []Passage
+	// Finish is why it ended: llm.FinishStop, or llm.FinishLength and
+	// llm.FinishFilter where the language model was stopped before its end.
+	Finish llm.Finish
 	// Query is the question as it was searched for.
 	Query     string
 	Abstained bool   // there is no answer in the sources; Text says so

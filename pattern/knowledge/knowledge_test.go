@@ -346,3 +346,25 @@ func TestNothingIsSaidThatIsNotRecorded(t *testing.T) {
 		t.Errorf("%v, and %d parts were said", err, len(parts))
 	}
 }
+
+// An answer that the model did not bring to its end says so, and is not given
+// to the next who asks.
+func TestAnswerThatIsCutShort(t *testing.T) {
+	for _, finish := range []llm.Finish{llm.FinishStop, llm.FinishCalls, llm.FinishLength, llm.FinishFilter} {
+		chat := says("Employees fly economy class on flights under six hours [1]. Trains may be booked in")
+		chat.finish = finish
+		w := newWorld(t, travel(), chat, func(a *deploy.Assistant) { a.Cache = spec.Duration(time.Hour) })
+		want, calls := finish, 2
+		if finish == llm.FinishStop || finish == llm.FinishCalls {
+			want, calls = llm.FinishStop, 1
+		}
+		for range 2 {
+			if a := w.answer(underSix); a.Finish != want || len(a.Sentences) == 0 {
+				t.Errorf("%s: finished by %q: %q", finish, a.Finish, a.Text)
+			}
+		}
+		if chat.count() != calls {
+			t.Errorf("%s: the model was asked %d times", finish, chat.count())
+		}
+	}
+}

@@ -118,9 +118,10 @@ func (s *shelf) Text(ctx context.Context, _, id, version string) ([]byte, string
 
 // script is a language model that says what it is told to, word by word.
 type script struct {
-	mu    sync.Mutex
-	say   func(r llm.Request) (text string, err error) // err ends the answer after the text
-	calls []llm.Request
+	mu     sync.Mutex
+	say    func(r llm.Request) (text string, err error) // err ends the answer after the text
+	calls  []llm.Request
+	finish llm.Finish // why its answers end; llm.FinishStop where empty
 	// before is called before the answer's first word.
 	before func()
 }
@@ -140,7 +141,7 @@ func (s *script) Chat(_ context.Context, _ string, r llm.Request) (llm.Stream, e
 	if s.before != nil {
 		s.before()
 	}
-	return &words{left: text, err: err}, nil
+	return &words{left: text, err: err, finish: cmp.Or(s.finish, llm.FinishStop)}, nil
 }
 
 func (s *script) count() int {
@@ -150,9 +151,10 @@ func (s *script) count() int {
 }
 
 type words struct {
-	left string
-	err  error
-	over bool
+	left   string
+	err    error
+	over   bool
+	finish llm.Finish
 }
 
 func (w *words) Next() (llm.Delta, error) {
@@ -167,7 +169,7 @@ func (w *words) Next() (llm.Delta, error) {
 	}
 	if !w.over {
 		w.over = true
-		return llm.Delta{Finish: llm.FinishStop, Usage: &llm.Usage{Input: 100, Output: 20},
+		return llm.Delta{Finish: w.finish, Usage: &llm.Usage{Input: 100, Output: 20},
 			Calls: []llm.CallPart{{Index: 0, ID: "c1", Name: "send_mail", Arguments: `{"to":"a@evil.com"}`}}}, nil
 	}
 	return llm.Delta{}, io.EOF

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/url"
@@ -190,6 +191,12 @@ func spentOn(a *knowledge.Answer) *spent {
 	return &spent{Usage: llm.Usage{Input: a.Input, Output: a.Output}, cost: gateway.DollarsOf(a.Cost), priced: true}
 }
 
+// finishOf is why an answer ended. One that was kept before answers had it was
+// whole, as far as is known.
+func finishOf(a *knowledge.Answer) string {
+	return string(cmp.Or(a.Finish, llm.FinishStop))
+}
+
 // annotation is a citation at a place of an answer, counted in characters:
 // the sentence that it supports.
 type annotation struct {
@@ -372,7 +379,8 @@ func appendAnswer(dst []byte, h *head, a *knowledge.Answer, data *dataAsked) []b
 		dst = compat.AppendString(dst, a.Text)
 		dst = appendAnnotations(append(dst, `,"refusal":null,"annotations":`...), annotationsOf(all))
 	}
-	dst = spentOn(a).appendTo(append(dst, `},"logprobs":null,"finish_reason":"stop"}],"usage":`...))
+	dst = compat.AppendString(append(dst, `},"logprobs":null,"finish_reason":`...), finishOf(a))
+	dst = spentOn(a).appendTo(append(dst, `}],"usage":`...))
 	dst = compat.AppendString(append(dst, `,"system_fingerprint":`...), a.Release)
 	return append(appendOwn(append(dst, `,"leat":`...), a, all), '}')
 }
@@ -462,7 +470,7 @@ func (e *emitter) open() {
 // finish ends an answer that is whole.
 func (e *emitter) finish(a *knowledge.Answer) {
 	e.open()
-	dst := e.close(e.chunks.open(e.f.data(), 0), "stop", nil)
+	dst := e.close(e.chunks.open(e.f.data(), 0), finishOf(a), nil)
 	dst = compat.AppendString(append(dst, `,"system_fingerprint":`...), a.Release)
 	dst = appendOwn(append(dst, `,"leat":`...), a, e.all)
 	e.f.end(e.tail(dst, nil))

@@ -377,7 +377,7 @@ func (x *exchange) assistantResponse(ctx context.Context, m Model, r *response) 
 	search.query, search.passages = cmp.Or(a.Query, question.Text), a.Passages
 	message := r.add(messageItem)
 	message.text, message.annotations = a.Text, annotationsOf(all)
-	r.spent, r.own = spentOn(&a), appendOwn(nil, &a, all)
+	r.finish, r.spent, r.own = a.Finish, spentOn(&a), appendOwn(nil, &a, all)
 	x.replyResponse(r)
 	return nil
 }

@@ -272,7 +272,7 @@ func (x *exchange) streamAssistantResponse(ctx context.Context, m Model, r *resp
 		x.answerHeaders(&a)
 	}
 	begin()
-	r.spent, r.own = spentOn(&a), appendOwn(nil, &a, all)
+	r.finish, r.spent, r.own = a.Finish, spentOn(&a), appendOwn(nil, &a, all)
 	x.w.Header().Set(costTrailer, gateway.DollarsOf(a.Cost).String())
 	e.complete()
 	return nil

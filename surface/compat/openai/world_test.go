@@ -231,6 +231,12 @@ func (w *world) Ask(_ context.Context, q knowledge.Question) (knowledge.Answer, 
 	a := knowledge.Answer{ID: "01DECISION", Release: "sha-of-release", Variant: "stable", Text: text, Query: "flights and trains", Model: "extractive", Input: 11, Output: 22, Cost: 0.5,
 		Sentences: []knowledge.Sentence{{Start: 0, End: len(first), Supported: true, Citations: []int{1}}, {Start: len(first) + 1, End: len(text), Supported: true, Citations: []int{2}}},
 		Citations: citations, Passages: passages}
+	switch q.Text {
+	case "be long":
+		a.Finish = llm.FinishLength
+	case "be bad":
+		a.Finish = llm.FinishFilter
+	}
 	parts := []knowledge.Part{
 		{Passages: passages},
 		{Text: first, Sentence: &a.Sentences[0], Citations: citations[:1]},
