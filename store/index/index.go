@@ -150,7 +150,7 @@ type TextScore struct {
 type TermScore struct {
 	Term      string  // as the analyzer left it
 	Language  string  // whose analyzer
-	Passages  int     // how many passages have it
+	Passages  int     // how many passages of the snapshot have it, whoever may read them
 	IDF       float64 // weight of a rare word
 	Frequency float64 // weighted occurrences in this passage
 	Length    float64 // weighted length of this passage over the average one

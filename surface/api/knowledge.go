@@ -108,11 +108,13 @@ type SearchStage struct {
 	Terms []SearchTerm `json:"terms,omitempty"`
 }
 
-// SearchTerm is what one word of the question added.
+// SearchTerm is what one word of the question added. Passages and IDF count
+// the whole snapshot, those passages too that the caller may not read: who may
+// search alone is not told them.
 type SearchTerm struct {
 	Term     string  `json:"term"`
-	Passages int     `json:"passages"` // that have it
-	IDF      float64 `json:"idf"`
+	Passages int     `json:"passages,omitempty" doc:"that have it, of the whole snapshot; for those with the grant read or knowledge"`
+	IDF      float64 `json:"idf,omitempty" doc:"weight of a rare word, by that count; for those with the grant read or knowledge"`
 	Score    float64 `json:"score"`
 }
 
@@ -179,7 +181,7 @@ func (a *API) knowledgeSearch() {
 	}
 	register(a, route{http.MethodPost, "/v1/knowledge/{name}/search", "search-knowledge", "Find the passages that answer best", knowledgeTag, verbSearch},
 		func(in *ask) string { return in.Name },
-		func(ctx context.Context, _ identity.Principal, in *ask) (SearchFound, error) {
+		func(ctx context.Context, p identity.Principal, in *ask) (SearchFound, error) {
 			q := knowledge.Search{Knowledge: in.Name, Text: in.Body.Query, K: in.Body.K, Snapshot: in.Body.Snapshot, AsOf: in.Body.AsOf,
 				Neighbours: in.Body.Neighbours, Explain: in.Body.Explain}
 			if len(in.Body.Filter) > 0 {
@@ -193,7 +195,8 @@ func (a *API) knowledgeSearch() {
 			if err != nil {
 				return SearchFound{}, err
 			}
-			return foundOf(found, time.Since(began)), nil
+			counts := p.May(verbRead, in.Name) || p.May(verbKnowledge, in.Name)
+			return foundOf(found, counts, time.Since(began)), nil
 		})
 	type cite struct {
 		Name    string `path:"name"`
@@ -242,8 +245,8 @@ func (a *API) knowledgeDocuments() {
 		})
 }
 
-// foundOf writes what was found.
-func foundOf(f knowledge.Found, took time.Duration) SearchFound {
+// foundOf writes what was found; with counts, also those of the whole snapshot.
+func foundOf(f knowledge.Found, counts bool, took time.Duration) SearchFound {
 	out := SearchFound{Knowledge: f.Knowledge, Snapshot: f.Snapshot, Passages: []SearchPassage{}, Notes: f.Notes,
 		Millis: float64(took.Microseconds()) / 1000}
 	for _, p := range f.Passages {
@@ -256,7 +259,7 @@ func foundOf(f knowledge.Found, took time.Duration) SearchFound {
 			w.After = append(w.After, passageOf(b))
 		}
 		if p.Explain != nil {
-			w.Explain = explainOf(*p.Explain)
+			w.Explain = explainOf(*p.Explain, counts)
 		}
 		out.Passages = append(out.Passages, w)
 	}
@@ -294,12 +297,16 @@ func valueOf(v index.Value) any {
 	return v.Text
 }
 
-func explainOf(e knowledge.Explain) *SearchExplain {
+func explainOf(e knowledge.Explain, counts bool) *SearchExplain {
 	out := &SearchExplain{Place: e.Place, Fused: e.Fused, Reranked: e.Reranked}
 	if e.Text != nil {
 		out.Text = &SearchStage{Rank: e.Text.Rank, Score: e.Text.Score}
 		for _, t := range e.Text.Terms {
-			out.Text.Terms = append(out.Text.Terms, SearchTerm{Term: t.Term, Passages: t.Passages, IDF: t.IDF, Score: t.Score})
+			term := SearchTerm{Term: t.Term, Score: t.Score}
+			if counts {
+				term.Passages, term.IDF = t.Passages, t.IDF
+			}
+			out.Text.Terms = append(out.Text.Terms, term)
 		}
 	}
 	if e.Vector != nil {
