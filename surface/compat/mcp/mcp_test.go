@@ -239,9 +239,16 @@ type hit struct {
 func TestSearchAndFetch(t *testing.T) {
 	w, url := start(t, server.AuthKeys)
 	c, _ := call(t, url, all, "search", map[string]any{"query": "hotels"})
-	var found struct{ Results []hit }
+	var found struct {
+		Results []hit
+		Notes   []string
+	}
 	if err := json.Unmarshal(c.Out, &found); err != nil || len(found.Results) != 4 {
 		t.Fatalf("%s, %v", c.Out, err)
+	}
+	// Where not all could be searched, what is missing is told.
+	if len(found.Notes) != 1 || !strings.HasPrefix(found.Notes[0], "broken: ") || !strings.Contains(found.Notes[0], "no snapshot yet") {
+		t.Errorf("%q", found.Notes)
 	}
 	for _, r := range found.Results {
 		c, _ := call(t, url, all, "fetch", map[string]any{"id": r.ID})
@@ -259,6 +266,9 @@ func TestSearchAndFetch(t *testing.T) {
 	}
 	// Whoever may not read a document does not find it, nor learns that it is there.
 	c, _ = call(t, url, "bob/search:handbook", "search", map[string]any{"query": "hotels"})
+	if strings.Contains(string(c.Out), "notes") {
+		t.Errorf("all could be searched: %s", c.Out)
+	}
 	if strings.Contains(string(c.Out), "secret.md") || strings.Contains(string(c.Out), "wiki") || !strings.Contains(string(c.Out), "travel.md") {
 		t.Errorf("%s", c.Out)
 	}

@@ -29,6 +29,7 @@ type searchIn struct {
 
 type searchOut struct {
 	Results []result `json:"results" jsonschema:"the best documents first"`
+	Notes   []string `json:"notes,omitempty" jsonschema:"what could not be done, such as a knowledge that could not be searched"`
 }
 
 type result struct {
@@ -45,6 +46,7 @@ func (x *exchange) search(ctx context.Context, in searchIn) (searchOut, error) {
 	if err != nil {
 		return out, err
 	}
+	out.Notes = found.Notes
 	seen := map[string]bool{}
 	for _, p := range found.Passages {
 		if seen[p.ID] || len(out.Results) == defaultTop {
@@ -142,7 +144,7 @@ func timeOf(text string) (time.Time, error) {
 
 // passages searches several knowledge at once. What is found in several is
 // merged by its place: scores of different indexes cannot be compared. It
-// fails only where all fail.
+// fails only where all fail; where some do, the notes say which and why.
 func (x *exchange) passages(ctx context.Context, s store.Search, names []string) (documentsOut, error) {
 	out := documentsOut{Passages: []passage{}, Snapshots: map[string]string{}}
 	switch {
