@@ -65,7 +65,7 @@ const maxAwake = 32
 // One that cannot be compiled is logged and left out: the others serve.
 func (a *App) openDecisions(ctx context.Context) (func(context.Context) error, error) {
 	a.router = decide.NewRouter(a.releases, decide.Deps{
-		Models: a.registry, Features: featureCompiler{a}, Assistants: a.assistants, Recorder: a.records,
+		Models: a.registry, Features: featureCompiler{a}, Assistants: a.assistants, Recorder: assistantRecorder{a.records},
 		Observer: a.watch, Clock: a.clock, Log: a.log,
 	})
 	a.driver = questions.NewDriver(a.router)
