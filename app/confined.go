@@ -12,10 +12,10 @@ import (
 )
 
 // confined checks that a project which somebody sends stays inside of itself:
-// it names no file beyond its folder, no program to run, and no secret to send
-// somewhere. Otherwise a key
-// that may apply and run could read and write whatever the server may. Who
-// administers the server, and the user of its machine, may do that anyway.
+// it names no file beyond its folder, no program to run, no secret to send
+// somewhere, and no index on another server. Otherwise a key that may apply and
+// run could read and write whatever the server may. Who administers the server,
+// and the user of its machine, may do that anyway.
 func confined(ctx context.Context, list []spec.Resource) error {
 	p, ok := identity.From(ctx)
 	if !ok || p.May("admin", "*") {
@@ -36,6 +36,9 @@ func confined(ctx context.Context, list []spec.Resource) error {
 		if sendsSecret(r) {
 			refuse(r, "sends a secret or an identity of the server to another one")
 		}
+		if indexesElsewhere(r) {
+			refuse(r, "keeps its index on another server")
+		}
 		if runsCommand(r) {
 			refuse(r, "runs a program on the server")
 		}
@@ -55,10 +58,23 @@ func sendsSecret(r spec.Resource) bool {
 		return s.Start.Secret != ""
 	case *spec.Knowledge:
 		return s.Secret != "" || slices.ContainsFunc(s.Sources, func(from spec.KnowledgeSource) bool { return from.Secret != "" })
+	case *spec.LLM:
+		return slices.ContainsFunc(s.Deployments, func(d spec.LLMDeployment) bool { return d.Secret != "" })
+	case *spec.Assistant:
+		return s.Secret != ""
 	case *spec.Model:
 		return s.Remote != nil && (s.Remote.Secret != "" || s.Remote.Entra != nil)
 	}
 	return false
+}
+
+// indexesElsewhere tells whether a knowledge has its index on another server.
+// That one is asked with what the server has of its own where no secret is
+// named: the identity of its machine, or for PostgreSQL the passwords and keys
+// of its environment and of any file that the address names.
+func indexesElsewhere(r spec.Resource) bool {
+	k, ok := r.Spec.(*spec.Knowledge)
+	return ok && k.Index != "" && k.Index != "embedded"
 }
 
 // locations are the files and addresses that a resource names.
@@ -76,6 +92,16 @@ func locations(r spec.Resource) []string {
 			names = append(names, strings.TrimPrefix(from.From, "git+"))
 		}
 		return slices.DeleteFunc(names, func(name string) bool { return name == "" })
+	case *spec.LLM:
+		var names []string
+		for _, d := range s.Deployments {
+			names = append(names, d.At)
+		}
+		return names
+	case *spec.Assistant:
+		if s.LLM != "" {
+			return []string{s.LLM}
+		}
 	case *spec.Pipeline:
 		return modelFiles(s)
 	case *spec.Model:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,11 @@ func Index(ctx context.Context, c IndexConfig) (index.Index, error) {
 	}
 	switch scheme, service, _ := strings.Cut(c.Address, "://"); scheme {
 	case "azure-search":
-		return azuresearch.Open(ctx, azureSearch(c, service))
+		to, err := azureSearch(c, service)
+		if err != nil {
+			return nil, err
+		}
+		return azuresearch.Open(ctx, to)
 	case "postgres", "postgresql":
 		address, err := withPassword(c.Address, c.Secret)
 		if err != nil {
@@ -57,8 +62,8 @@ func schemaOf(name string) string {
 
 // azureSearch is a service of Azure AI Search by its name, or by a whole host,
 // and an index named as its rules want. Without a secret the identity of the
-// machine asks.
-func azureSearch(c IndexConfig, service string) azuresearch.Config {
+// machine asks, and asks Azure alone.
+func azureSearch(c IndexConfig, service string) (azuresearch.Config, error) {
 	if !strings.Contains(service, ".") {
 		service += ".search.windows.net"
 	}
@@ -75,13 +80,32 @@ func azureSearch(c IndexConfig, service string) azuresearch.Config {
 		Client: egress.Client(c.Policy, egress.Options{Redirects: -1, Timeout: time.Minute})}
 	if c.Secret != "" {
 		to.Key = func(context.Context) (string, error) { return c.Secret, nil }
-		return to
+		return to, nil
+	}
+	if !ofAzureSearch(to.Endpoint) {
+		return azuresearch.Config{}, fault.New(fault.Invalid, "the index at %.150q is not at a host of Azure AI Search, and has no secret", c.Address).
+			Hint("name an admin key by secret:, or write azure-search://NAME: the identity of the machine is shown to Azure alone")
 	}
 	tokens := azure.New(azure.Config{})
 	to.Token = func(ctx context.Context) (string, error) {
 		return tokens.Token(ctx, azure.Identity{}, "https://search.azure.com/.default")
 	}
-	return to
+	return to, nil
+}
+
+// ofAzureSearch tells whether the host of an endpoint is that of a service of
+// Azure AI Search, in its public cloud or a sovereign one. The host is the one
+// that will be dialled, not the text, which may end in anything.
+func ofAzureSearch(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return false
+	}
+	host := strings.ToLower(u.Hostname())
+	return slices.ContainsFunc([]string{".search.windows.net", ".search.azure.us", ".search.azure.cn"}, func(domain string) bool {
+		name, ours := strings.CutSuffix(host, domain)
+		return ours && name != ""
+	})
 }
 
 // withPassword puts a password into an address, which may have none itself. A
