@@ -3,8 +3,12 @@ package knowledge_test
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/leat-ai/leat/base/fault"
@@ -151,4 +155,53 @@ func TestNobodySeesWhatHeMayNot(t *testing.T) {
 		}
 	}
 	t.Logf("%d questions, %d passages", asked, seen)
+}
+
+// A text that is kept is given from memory, and only to who may read its
+// document now.
+func TestTextsThatAreKeptAreGuarded(t *testing.T) {
+	f := newFixture(t, spec.Knowledge{Name: "handbook", Sources: []spec.KnowledgeSource{{From: "push://", Readers: []string{"*"}}}})
+	push := func(readers ...string) {
+		t.Helper()
+		if _, err := f.store.Push(t.Context(), "handbook", knowledge.Pushed{ID: "a", MIME: "text/plain", Readers: readers}, strings.NewReader("Some words stand here."), "test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	push("user:anna", "user:bert")
+	f.sync()
+	anna, bert := as(t.Context(), "anna"), as(t.Context(), "bert")
+	versions, err := f.store.Versions(anna, "handbook", "a")
+	if err != nil || len(versions) != 1 {
+		t.Fatalf("%+v %v", versions, err)
+	}
+	version := versions[0].Version
+	if _, _, err := f.store.Text(anna, "handbook", "a", version); err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(filepath.Join(f.dir, "blobs"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		return os.Remove(path)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ctx := range []context.Context{anna, bert} {
+		text, _, err := f.store.Text(ctx, "handbook", "a", version)
+		if err != nil || string(text) != "Some words stand here." {
+			t.Errorf("%q %v", text, err)
+		}
+		proof, err := f.store.Verify(ctx, knowledge.Citation{Knowledge: "handbook", Source: "a", Version: version, Start: 5, End: 10, Quote: "words"})
+		if err != nil || !proof.Verified {
+			t.Errorf("%+v %v", proof, err)
+		}
+	}
+	push("user:anna")
+	if _, _, err := f.store.Text(anna, "handbook", "a", version); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := f.store.Text(bert, "handbook", "a", version); !fault.Is(err, fault.NotFound) {
+		t.Errorf("bert is given a text that was closed to him: %v", err)
+	}
 }

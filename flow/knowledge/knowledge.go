@@ -28,6 +28,7 @@ package knowledge
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -94,7 +95,8 @@ type Listener interface {
 
 // Store holds what every Knowledge knows. It is safe for many goroutines.
 type Store struct {
-	deps Deps
+	deps  Deps
+	texts *texts
 
 	access sync.Mutex // held while who may read what is changed by two
 
@@ -111,7 +113,9 @@ func New(d Deps) *Store {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Store{deps: d, specs: map[string]spec.Knowledge{}, open: map[string]*handle{}}
+	s := &Store{deps: d, specs: map[string]spec.Knowledge{}, open: map[string]*handle{}}
+	s.texts = newTexts(func(ctx context.Context, digest blob.Digest) (io.ReadCloser, error) { return d.Blobs.Open(ctx, digest) }, maxKeptTexts, maxReadingTexts)
+	return s
 }
 
 // Converge says which knowledge there is now. What the store has of others

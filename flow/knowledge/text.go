@@ -56,13 +56,14 @@ type Proof struct {
 const maxText = 64 << 20
 
 // Text returns the text that was made of a version, and its SHA-256. A document
-// that who asks may not read is not found, like one that is not there.
+// that who asks may not read is not found, like one that is not there. Others
+// are given the same bytes: they are not to be changed.
 func (s *Store) Text(ctx context.Context, knowledge, document, version string) ([]byte, string, error) {
 	v, err := s.readable(ctx, knowledge, document, version, "")
 	if err != nil {
 		return nil, "", err
 	}
-	text, err := s.deps.Blobs.ReadAll(ctx, blob.Digest(v.Text), maxText)
+	text, err := s.texts.get(ctx, blob.Digest(v.Text), v.TextSize)
 	return text, v.Text, err
 }
 
@@ -86,14 +87,11 @@ func (s *Store) Verify(ctx context.Context, c Citation) (Proof, error) {
 	if c.Start < 0 || c.End <= c.Start || int64(c.End) > v.TextSize {
 		return Proof{}, fault.New(fault.Invalid, "the range %d to %d is none of a text of %d bytes", c.Start, c.End, v.TextSize)
 	}
-	text, err := s.deps.Blobs.ReadAll(ctx, blob.Digest(v.Text), maxText)
+	text, err := s.texts.get(ctx, blob.Digest(v.Text), v.TextSize)
 	if err != nil {
 		return Proof{}, err
 	}
-	if c.End > len(text) {
-		return Proof{}, fault.New(fault.Corrupt, "the stored text of %q is shorter than it was", c.Source)
-	}
-	p := Proof{Citation: c, Bytes: text[c.Start:c.End], TextSize: v.TextSize, Format: v.Format, Verbatim: v.Text == v.Version,
+	p := Proof{Citation: c, Bytes: text[c.Start:c.End:c.End], TextSize: v.TextSize, Format: v.Format, Verbatim: v.Text == v.Version,
 		Title: v.Title, Current: v.Current, Seen: v.Seen}
 	p.Text = v.Text
 	if !utf8.Valid(p.Bytes) {
