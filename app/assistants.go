@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/decide"
 	"github.com/leat-ai/leat/flow/deploy"
 	"github.com/leat-ai/leat/flow/deploy/resources"
 	"github.com/leat-ai/leat/guard/identity"
@@ -122,6 +123,11 @@ func (a *App) snapshotsOf(ctx context.Context, s *spec.Assistant) (snapshots map
 		}
 	}
 	return snapshots, since, nil
+}
+
+// repeats answers questions that are asked again under an idempotency key.
+func (a *App) repeats() *questions.Repeats {
+	return &questions.Repeats{Ledger: decide.NewLedger(a.catalog, a.clock, 0), Texts: a.known}
 }
 
 // asking is the assistants as surfaces see them.

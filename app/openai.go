@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/leat-ai/leat/decide"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/surface/api"
@@ -20,7 +19,7 @@ import (
 func (a *App) openOpenAI(s *server.Server) {
 	openai.Register(s, openai.Services{
 		Assistants: asking{a}, LLMs: a.gateway, Names: &a.askable,
-		Searcher: a.known, Stores: vectorStores{a}, Ledger: decide.NewLedger(a.catalog, a.clock, 0),
+		Searcher: a.known, Stores: vectorStores{a}, Repeats: a.repeats(),
 	})
 	cohere.Register(s, a.gateway)
 }

@@ -32,7 +32,7 @@ func (a *App) openServer(ctx context.Context) (func(context.Context) error, erro
 	api.New(s, api.Services{
 		Version: Version, Project: project{a}, Starter: starter{a}, Runs: a.runs, Registry: a.registry, Importer: imports,
 		Releases: a.releases, Endpoints: endpoints{a}, Scoring: scoring, Data: a.sql, Decisions: decisions{a},
-		Signals: a.signals, Features: featureService{a}, History: history{a}, Streams: a.streams, Knowledge: knowledgeService{a.known, a}, LLMs: a.gateway, Assistants: asking{a}, Events: a.events, Keys: a.keys, Checks: a.checks, Askable: &a.askable,
+		Signals: a.signals, Features: featureService{a}, History: history{a}, Streams: a.streams, Knowledge: knowledgeService{a.known, a}, LLMs: a.gateway, Assistants: asking{a}, Repeats: a.repeats(), Events: a.events, Keys: a.keys, Checks: a.checks, Askable: &a.askable,
 	})
 	if err := a.openProtocols(s, scoring); err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ import (
 	"github.com/leat-ai/leat/flow/registry"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/llm/gateway"
+	questions "github.com/leat-ai/leat/pattern/knowledge"
 	"github.com/leat-ai/leat/pattern/realtime"
 	"github.com/leat-ai/leat/spec"
 	"github.com/leat-ai/leat/surface/server"
@@ -97,11 +98,13 @@ type Services struct {
 	Events    Events
 	// Assistants may be nil: nothing is asked questions.
 	Assistants Assistants
-	Knowledge  Knowledge
-	LLMs       LLMs
-	Keys       *identity.Keys
-	Checks     func(ctx context.Context) []Check
-	Askable    Askable
+	// Repeats may be nil: questions are answered anew whatever their key.
+	Repeats   *questions.Repeats
+	Knowledge Knowledge
+	LLMs      LLMs
+	Keys      *identity.Keys
+	Checks    func(ctx context.Context) []Check
+	Askable   Askable
 }
 
 // API is the set of routes on a server.

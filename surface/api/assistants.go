@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/leat-ai/leat/base/fault"
+	"github.com/leat-ai/leat/decide"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/pattern/knowledge"
 	"github.com/leat-ai/leat/surface/server"
@@ -118,7 +119,8 @@ func (a *API) assistants(s *server.Server) {
 // was written before.
 func (a *API) ask(w http.ResponseWriter, r *http.Request) error {
 	q := knowledge.Question{Assistant: r.PathValue("name"), Key: r.Header.Get(IdempotencyKey), Received: time.Now()}
-	if _, err := allowed(r.Context(), verbAsk, q.Assistant); err != nil {
+	who, err := allowed(r.Context(), verbAsk, q.Assistant)
+	if err != nil {
 		return err
 	}
 	if len(q.Key) > maxKey {
@@ -128,18 +130,19 @@ func (a *API) ask(w http.ResponseWriter, r *http.Request) error {
 	if err := server.ReadBody(w, r, maxQuestion, questionTime, &body); err != nil {
 		return err
 	}
+	claim := decide.Claim{Endpoint: "assistants/" + q.Assistant, Principal: who.Name, Key: q.Key, Body: body.Bytes()}
 	var asked Asked
-	d := json.NewDecoder(&body)
+	d := json.NewDecoder(bytes.NewReader(claim.Body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&asked); err != nil {
 		return fault.New(fault.Invalid, "the question is not understood: %v", err).Hint(`send {"question": "…"}`)
 	}
 	q.Text, q.Conversation, q.Filter = asked.Question, asked.Conversation, asked.Filter
 	if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
-		a.tell(w, r, q)
+		a.tell(w, r, q, claim)
 		return nil
 	}
-	answer, err := a.services.Assistants.Ask(r.Context(), q)
+	answer, err := a.once(w, r, q, claim)
 	if err != nil {
 		return err
 	}
@@ -148,9 +151,23 @@ func (a *API) ask(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// once asks, or gives the answer again that was given under the claim's key.
+func (a *API) once(w http.ResponseWriter, r *http.Request, q knowledge.Question, claim decide.Claim) (knowledge.Answer, error) {
+	ask := func(ctx context.Context) (knowledge.Answer, error) { return a.services.Assistants.Ask(ctx, q) }
+	if claim.Key == "" || a.services.Repeats == nil {
+		return ask(r.Context())
+	}
+	answer, again, err := a.services.Repeats.Ask(r.Context(), claim, ask)
+	if err != nil || !again {
+		return answer, err
+	}
+	w.Header().Set("Idempotent-Replayed", "true")
+	return answer, answer.Replay(q.Emit)
+}
+
 // tell sends an answer as it comes. A question that fails before anything was
 // said is answered like any other request that fails.
-func (a *API) tell(w http.ResponseWriter, r *http.Request, q knowledge.Question) {
+func (a *API) tell(w http.ResponseWriter, r *http.Request, q knowledge.Question, claim decide.Claim) {
 	flush, begun := http.NewResponseController(w), false
 	send := func(event string, data any) error {
 		if !begun {
@@ -175,7 +192,7 @@ func (a *API) tell(w http.ResponseWriter, r *http.Request, q knowledge.Question)
 	q.Emit = func(p knowledge.Part) error {
 		return send(EventPart, AnswerPart{Text: p.Text, Sentence: p.Sentence, Citations: p.Citations, Passages: p.Passages})
 	}
-	answer, err := a.services.Assistants.Ask(r.Context(), q)
+	answer, err := a.once(w, r, q, claim)
 	switch {
 	case err == nil:
 		_ = send(EventAnswer, answered(q.Assistant, answer)) // as above
@@ -194,7 +211,7 @@ func askOperation(h huma.API) *huma.Operation {
 		Summary: "Ask an assistant a question", Tags: []string{"assistants"}, Security: needs(verbAsk),
 		Parameters: []*huma.Param{
 			{Name: "name", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}},
-			{Name: IdempotencyKey, In: "header", Schema: &huma.Schema{Type: "string"}, Description: "The same key with the same question gets the first answer again."},
+			{Name: IdempotencyKey, In: "header", Schema: &huma.Schema{Type: "string"}, Description: "The same key with the same body gets the first answer again, for 24 hours; 409 once a source of it was withdrawn or may not be read any more."},
 			{Name: "Accept", In: "header", Schema: &huma.Schema{Type: "string"}, Description: "text/event-stream sends the answer piece by piece: events part, then answer or error."},
 		},
 		RequestBody: &huma.RequestBody{Required: true, Content: jsonOf(schemas.Schema(reflect.TypeFor[Asked](), true, "Asked"))},

@@ -110,24 +110,16 @@ func (x *exchange) ask(ctx context.Context, q knowledge.Question, protocol strin
 		defer v.shut()
 	}
 	key := x.r.Header.Get(idempotencyKey)
-	if key == "" || x.Ledger == nil {
+	if key == "" || x.Repeats == nil {
 		return x.Assistants.Ask(ctx, q)
 	}
 	claim := decide.Claim{Endpoint: "openai/" + q.Assistant, Principal: x.who.Name, Key: key, Body: append([]byte(protocol+"\n"), x.body.Bytes()...)}
-	stored, known, err := x.Ledger.Once(ctx, claim, func(ctx context.Context) ([]byte, error) {
-		if a, err = x.Assistants.Ask(ctx, q); err != nil {
-			return nil, err
-		}
-		return json.Marshal(a)
-	})
-	if err != nil || !known {
+	a, again, err := x.Repeats.Ask(ctx, claim, func(ctx context.Context) (knowledge.Answer, error) { return x.Assistants.Ask(ctx, q) })
+	if err != nil || !again {
 		return a, err
 	}
-	if err := json.Unmarshal(stored, &a); err != nil {
-		return a, fault.New(fault.Corrupt, "the answer stored under the idempotency key cannot be read").Because(err)
-	}
 	x.w.Header().Set("Idempotent-Replayed", "true")
-	return a, replay(q.Emit, &a)
+	return a, a.Replay(q.Emit)
 }
 
 // valve lets parts of an answer through until the question is over: an
@@ -151,40 +143,6 @@ func (v *valve) shut() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.emit = nil
-}
-
-// replay emits an answer that was given before.
-func replay(emit func(knowledge.Part) error, a *knowledge.Answer) error {
-	if emit == nil {
-		return nil
-	}
-	if err := emit(knowledge.Part{Passages: a.Passages}); err != nil {
-		return err
-	}
-	at := 0
-	for i := range a.Sentences {
-		s := &a.Sentences[i]
-		if s.Start < at || s.End < s.Start || s.End > len(a.Text) {
-			continue
-		}
-		if at < s.Start {
-			if err := emit(knowledge.Part{Text: a.Text[at:s.Start]}); err != nil {
-				return err
-			}
-		}
-		part := knowledge.Part{Text: a.Text[s.Start:s.End], Sentence: s}
-		if i == 0 {
-			part.Citations = a.Citations
-		}
-		if err := emit(part); err != nil {
-			return err
-		}
-		at = s.End
-	}
-	if at == len(a.Text) {
-		return nil
-	}
-	return emit(knowledge.Part{Text: a.Text[at:]})
 }
 
 func spentOn(a *knowledge.Answer) *spent {
@@ -254,12 +212,12 @@ func markAll(a *knowledge.Answer) []marked {
 	m := newMarker()
 	m.know(a.Citations)
 	var all []marked
-	_ = replay(func(p knowledge.Part) error { // mark never fails
+	_ = a.Replay(func(p knowledge.Part) error { // mark never fails
 		if p.Text != "" {
 			all = append(all, m.mark(&p))
 		}
 		return nil
-	}, a)
+	})
 	return all
 }
 

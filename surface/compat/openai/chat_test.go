@@ -324,6 +324,26 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
+// An answer has the words of its sources in it: who may not read them any more
+// is not given them by a key.
+func TestIdempotencyKeyOfAWithdrawnSource(t *testing.T) {
+	w, s := start(t, server.AuthLocal)
+	for _, stream := range []string{"false", "true"} {
+		w.hide("")
+		body := `{"model":"handbook","stream":` + stream + `,"messages":[{"role":"user","content":"trains?"}]}`
+		key := []string{"Idempotency-Key", "key " + stream}
+		if res, text := post(t, s, "/v1/chat/completions", body, key...); res.StatusCode != http.StatusOK || !strings.Contains(text, first) {
+			t.Fatalf("%d %s", res.StatusCode, text)
+		}
+		w.hide(citations[1].Source)
+		asked := len(w.asked)
+		res, text := post(t, s, "/v1/chat/completions", body, key...)
+		if res.StatusCode != http.StatusConflict || strings.Contains(text, first) || !strings.Contains(text, "withdrawn") || len(w.asked) != asked {
+			t.Errorf("%d %s", res.StatusCode, text)
+		}
+	}
+}
+
 // textOf joins the pieces of a stream.
 func textOf(t testing.TB, body string) (text string) {
 	t.Helper()

@@ -33,7 +33,6 @@ import (
 	"time"
 
 	"github.com/leat-ai/leat/base/fault"
-	"github.com/leat-ai/leat/decide"
 	store "github.com/leat-ai/leat/flow/knowledge"
 	"github.com/leat-ai/leat/guard/identity"
 	"github.com/leat-ai/leat/llm"
@@ -104,12 +103,6 @@ type Store struct {
 	Ready     bool // it has a live snapshot
 }
 
-// Ledger gives an answer again that was given before under an idempotency
-// key; decide's Ledger.
-type Ledger interface {
-	Once(ctx context.Context, c decide.Claim, do func(ctx context.Context) ([]byte, error)) (answer []byte, known bool, err error)
-}
-
 // Services is what answers.
 type Services struct {
 	Assistants Assistants
@@ -117,7 +110,7 @@ type Services struct {
 	Names      Names
 	Searcher   Searcher
 	Stores     Stores
-	Ledger     Ledger // nil: idempotency keys are not looked at
+	Repeats    *knowledge.Repeats // nil: idempotency keys are not looked at
 }
 
 // The bounds of a request.

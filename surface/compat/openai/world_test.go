@@ -39,6 +39,7 @@ type world struct {
 	fails    map[string]int // by model: how many calls still fail
 	closed   int            // streams
 	gone     bool           // a part of an answer found nobody
+	hidden   string         // the document that nobody may read any more
 	goOn     chan struct{}  // what "wait for me" waits for, and "go on" says
 }
 
@@ -51,7 +52,24 @@ func start(t testing.TB, auth server.Auth) (*world, *server.Server) {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	w := &world{fails: map[string]int{"flaky": 2, "flaky-js": 2}, goOn: make(chan struct{}, 1)}
-	return w, serve(t, auth, openai.Services{Assistants: w, LLMs: w, Names: w, Searcher: w, Stores: w, Ledger: decide.NewLedger(db, clock.System{}, 0)})
+	return w, serve(t, auth, openai.Services{Assistants: w, LLMs: w, Names: w, Searcher: w, Stores: w, Repeats: &knowledge.Repeats{Ledger: decide.NewLedger(db, clock.System{}, 0), Texts: w}})
+}
+
+// Text meets knowledge.Texts.
+func (w *world) Text(_ context.Context, _, document, version string) ([]byte, string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if document == w.hidden {
+		return nil, "", fault.New(fault.NotFound, "no document %q", document)
+	}
+	return nil, version, nil
+}
+
+// hide takes a document away from everybody; "" gives it back.
+func (w *world) hide(document string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hidden = document
 }
 
 // serve listens for services.
