@@ -35,7 +35,11 @@ func (j *job) build(ctx context.Context, pr *work.Progress, parts []done) (built
 		return built{}, err
 	}
 	defer s.release(h)
-	rows, changed, err := j.outcome(ctx, parts)
+	before, err := s.allDocuments(ctx, j.spec.Name)
+	if err != nil {
+		return built{}, err
+	}
+	rows, changed, err := j.outcome(ctx, before, parts)
 	if err != nil {
 		return built{}, err
 	}
@@ -67,11 +71,8 @@ func (j *job) build(ctx context.Context, pr *work.Progress, parts []done) (built
 
 // outcome is what the documents are after the run: the rows, and which of them
 // have other passages than before.
-func (j *job) outcome(ctx context.Context, parts []done) (rows map[string]Document, changed map[string]bool, err error) {
-	if rows, err = j.store.allDocuments(ctx, j.spec.Name); err != nil {
-		return nil, nil, err
-	}
-	changed = map[string]bool{}
+func (j *job) outcome(ctx context.Context, before map[string]Document, parts []done) (rows map[string]Document, changed map[string]bool, err error) {
+	rows, changed = maps.Clone(before), map[string]bool{}
 	for _, p := range parts {
 		all, err := j.store.preparedOf(ctx, p.Blob)
 		if err != nil {
@@ -107,6 +108,12 @@ func (j *job) rowOf(before Document, p prepared, blobName string) (Document, boo
 		return before, false
 	case p.Same:
 		before.mark = cmp.Or(p.Mark, before.mark)
+		switch {
+		case p.Named && meanwhile:
+			before.Readers = narrow(before.Readers, p.Readers)
+		case p.Named: // the source says it, whether the document changed or not
+			before.Readers = p.Readers
+		}
 		return before, before.ID != ""
 	case p.Problem != nil:
 		row := before
@@ -125,10 +132,10 @@ func (j *job) rowOf(before Document, p prepared, blobName string) (Document, boo
 	row := Document{ID: p.ID, Origin: p.Origin, State: stateIndexed, Version: p.Version, Readers: p.Readers, Title: p.Title, URL: p.URL,
 		Bytes: p.Bytes, Passages: len(p.Chunks), Reason: p.Warning, Changed: before.Changed, mark: p.Mark, text: p.Text,
 		prepared: blobName + ":" + p.Sum}
-	if meanwhile {
+	switch {
+	case meanwhile: // its time stays, so that a step that is done twice sees it twice
 		row.Readers = narrow(before.Readers, row.Readers)
-	}
-	if row.Version != before.Version || before.State == stateWithdrawn {
+	case row.Version != before.Version || before.State == stateWithdrawn:
 		row.Changed = now
 	}
 	return row, true

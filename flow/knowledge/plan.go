@@ -145,6 +145,11 @@ func (j *job) list(ctx context.Context, pr *work.Progress) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
+	if l.unopened {
+		if err := j.openLeft(ctx); err != nil {
+			return plan{}, err
+		}
+	}
 	for _, o := range origins(j.spec) {
 		if err := l.origin(ctx, o); err != nil {
 			if ctx.Err() != nil || !ofSource(err) {
@@ -209,13 +214,14 @@ type listing struct {
 	changed  []Document // whose readers changed and nothing else
 	progress *work.Progress
 	stated   map[string]string // where listings came to before
+	unopened bool              // the run before did not come to open what it swapped
 }
 
 // head finds what the rows of documents describe.
 func (l *listing) head(ctx context.Context) (recipe string, err error) {
 	s, name := l.job.store, l.job.spec.Name
 	err = s.deps.DB.Read(ctx, func(tx catalog.Tx) error {
-		l.plan.Head, recipe = "", ""
+		l.plan.Head, recipe, l.unopened = "", "", false
 		all, err := s.snapshots(ctx, tx, name)
 		if err != nil {
 			return err
@@ -227,6 +233,7 @@ func (l *listing) head(ctx context.Context) (recipe string, err error) {
 			}
 		}
 		l.stated, err = s.originStates(ctx, tx, name)
+		_, l.unopened = l.stated[unopened]
 		return err
 	})
 	l.plan.Fresh = l.plan.Head == ""
@@ -316,7 +323,7 @@ func (l *listing) still(o origin, seen map[string]bool) bool {
 		if d.Origin != o.name {
 			continue
 		}
-		if d.State != stateIndexed && d.mark == "" {
+		if d.mark == "" {
 			return false
 		}
 		seen[id] = true
@@ -391,6 +398,7 @@ func (l *listing) readers(known Document, t todo, content bool) {
 	}
 	if !content {
 		known.Readers = t.Readers
+		l.known[known.ID] = known // what is read again is read for them
 		l.changed = append(l.changed, known)
 		return
 	}

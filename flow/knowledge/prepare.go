@@ -39,6 +39,7 @@ type prepared struct {
 	Language string
 	Modified time.Time
 	Readers  []string
+	Named    bool // Readers is what the source says
 	Fields   map[string]string
 	Chunks   []chunk.Chunk
 	Vectors  [][]float32 // of the chunks, where there is an embedder
@@ -99,6 +100,9 @@ func (j *job) read(ctx context.Context, pr *work.Progress, _ int, p part) (done,
 		pr.Add(1)
 	}
 	if err := j.withdraw(ctx, all); err != nil {
+		return done{}, err
+	}
+	if err := j.narrowed(ctx, all); err != nil {
 		return done{}, err
 	}
 	if d.Embedded, err = r.embed(ctx, all); err != nil {
@@ -174,7 +178,7 @@ func (r *reading) source(ctx context.Context, name string) (source.Source, error
 // is one of the run.
 func (r *reading) one(ctx context.Context, t todo) (prepared, error) {
 	p := prepared{ID: t.Item.ID, Origin: t.Origin, Mark: t.Item.Mark, Title: t.Item.Title, URL: t.Item.URL, Modified: t.Item.Modified,
-		Fields: t.Item.Fields, Readers: t.Readers}
+		Fields: t.Item.Fields, Readers: t.Readers, Named: t.Named}
 	within, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	err := r.prepare(within, t, &p)
@@ -266,7 +270,7 @@ func (r *reading) cut(ctx context.Context, doc document.Document, p *prepared) e
 // says so.
 func (r *reading) documentReaders(doc document.Document, p *prepared) {
 	for _, o := range origins(r.job.spec) {
-		if o.name == p.Origin && o.ReadersFrom != "" && p.Readers == nil {
+		if o.name == p.Origin && o.ReadersFrom != "" && !p.Named {
 			p.Readers = readerMarks(listOf(doc.Meta[o.ReadersFrom]))
 		}
 	}

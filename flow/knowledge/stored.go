@@ -63,6 +63,9 @@ func (s *Store) putDocument(ctx context.Context, tx catalog.Tx, knowledge string
 	if err != nil {
 		return err
 	}
+	if err := s.closeVersions(ctx, tx, knowledge, d); err != nil {
+		return err
+	}
 	_, err = tx.Exec(ctx, `INSERT INTO knowledge_documents (space, knowledge, `+documentColumns+`)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (space, knowledge, document) DO UPDATE SET origin = excluded.origin, mark = excluded.mark, state = excluded.state,
@@ -93,16 +96,21 @@ func (s *Store) document(ctx context.Context, knowledge, id string) (Document, e
 
 // allDocuments returns every document by its id.
 func (s *Store) allDocuments(ctx context.Context, knowledge string) (map[string]Document, error) {
-	all := map[string]Document{}
-	err := s.deps.DB.Read(ctx, func(tx catalog.Tx) error {
-		clear(all)
-		_, err := catalog.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
-			d, err := scanDocument(rows)
-			all[d.ID] = d
-			return struct{}{}, err
-		}, `SELECT `+documentColumns+` FROM knowledge_documents WHERE space = ? AND knowledge = ?`, s.deps.Space, knowledge)
+	var all map[string]Document
+	err := s.deps.DB.Read(ctx, func(tx catalog.Tx) (err error) {
+		all, err = s.documentsIn(ctx, tx, knowledge)
 		return err
 	})
+	return all, err
+}
+
+func (s *Store) documentsIn(ctx context.Context, tx catalog.Tx, knowledge string) (map[string]Document, error) {
+	all := map[string]Document{}
+	_, err := catalog.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+		d, err := scanDocument(rows)
+		all[d.ID] = d
+		return struct{}{}, err
+	}, `SELECT `+documentColumns+` FROM knowledge_documents WHERE space = ? AND knowledge = ?`, s.deps.Space, knowledge)
 	return all, err
 }
 
@@ -132,13 +140,14 @@ func (s *Store) version(ctx context.Context, knowledge, document, version, text 
 	return Version{}, fault.New(fault.NotFound, "%q has no version %.12s of %q", knowledge, version, document)
 }
 
-// versions lists those of a document, the newest first.
+// versions lists those of a document since it was last withdrawn, the newest
+// first.
 func (s *Store) versions(ctx context.Context, knowledge, document string) ([]Version, error) {
 	var all []Version
 	err := s.deps.DB.Read(ctx, func(tx catalog.Tx) (err error) {
 		all, err = catalog.Collect(ctx, tx, scanVersion, `SELECT `+versionColumns+` FROM knowledge_versions v
 			LEFT JOIN knowledge_documents d ON d.space = v.space AND d.knowledge = v.knowledge AND d.document = v.document
-			WHERE v.space = ? AND v.knowledge = ? AND v.document = ? ORDER BY v.seen_at DESC, v.rendering DESC, v.version`,
+			WHERE v.space = ? AND v.knowledge = ? AND v.document = ? AND v.withdrawn = 0 ORDER BY v.seen_at DESC, v.rendering DESC, v.version`,
 			s.deps.Space, knowledge, document)
 		return err
 	})

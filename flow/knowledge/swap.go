@@ -25,11 +25,11 @@ const (
 // transaction, and done twice it changes nothing the second time.
 func (j *job) swap(ctx context.Context, parts []done, made built) (Report, error) {
 	s, name := j.store, j.spec.Name
-	rows, changed, err := j.outcome(ctx, parts)
+	before, err := s.allDocuments(ctx, name)
 	if err != nil {
 		return Report{}, err
 	}
-	before, err := s.allDocuments(ctx, name)
+	rows, changed, err := j.outcome(ctx, before, parts)
 	if err != nil {
 		return Report{}, err
 	}
@@ -45,22 +45,11 @@ func (j *job) swap(ctx context.Context, parts []done, made built) (Report, error
 		}
 	}
 	report.Unchanged = made.Name == j.plan.Head
+	s.access.Lock()
+	defer s.access.Unlock()
 	err = s.deps.DB.Write(ctx, func(tx catalog.Tx) error {
-		for id := range before {
-			if _, ok := rows[id]; ok {
-				continue
-			}
-			if _, err := tx.Exec(ctx, `DELETE FROM knowledge_documents WHERE space = ? AND knowledge = ? AND document = ?`, s.deps.Space, name, id); err != nil {
-				return err
-			}
-		}
-		for _, id := range slices.Sorted(maps.Keys(rows)) {
-			if same(before[id], rows[id]) {
-				continue
-			}
-			if err := s.putDocument(ctx, tx, name, rows[id]); err != nil {
-				return err
-			}
+		if err := j.putRows(ctx, tx, before, rows); err != nil {
+			return err
 		}
 		for _, v := range versions {
 			v.Seen = now
@@ -71,6 +60,9 @@ func (j *job) swap(ctx context.Context, parts []done, made built) (Report, error
 		if err := j.putOrigins(ctx, tx); err != nil {
 			return err
 		}
+		if err := j.setUnopened(ctx, tx); err != nil {
+			return err
+		}
 		snapshot := Snapshot{Name: made.Name, Run: j.run, State: Ready, Documents: made.Documents, Passages: made.Passages, Changed: len(changed),
 			Removed: report.Removed, Errors: report.Errors, Measures: made.Measures, Embedder: j.spec.Embed, Made: now}
 		held, err := j.goLive(ctx, tx, snapshot)
@@ -79,6 +71,34 @@ func (j *job) swap(ctx context.Context, parts []done, made built) (Report, error
 	})
 	report.Seconds = s.deps.Clock.Now().Sub(j.plan.Began).Seconds()
 	return report, err
+}
+
+// putRows writes what the documents are now in place of what they were before,
+// and keeps what was withdrawn or closed since that was read.
+func (j *job) putRows(ctx context.Context, tx catalog.Tx, before, rows map[string]Document) error {
+	s, name := j.store, j.spec.Name
+	now, err := s.documentsIn(ctx, tx, name)
+	if err != nil {
+		return err
+	}
+	rows = keepAcknowledged(before, now, rows)
+	for id := range now {
+		if _, ok := rows[id]; ok {
+			continue
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM knowledge_documents WHERE space = ? AND knowledge = ? AND document = ?`, s.deps.Space, name, id); err != nil {
+			return err
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		if same(now[id], rows[id]) {
+			continue
+		}
+		if err := s.putDocument(ctx, tx, name, rows[id]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // goLive notes the snapshot as the newest and, unless somebody went back to an
@@ -188,39 +208,23 @@ func (j *job) opened(ctx context.Context, parts []done) error {
 	s := j.store
 	s.access.Lock()
 	defer s.access.Unlock()
-	rows, err := s.allDocuments(ctx, j.spec.Name)
-	if err != nil {
-		return err
-	}
 	h, err := s.acquire(ctx, j.spec)
 	if err != nil {
 		return err
 	}
 	defer s.release(h)
-	var read []Document
-	var ids []string
-	take := func(by []string) {
-		for _, id := range by {
-			if d, ok := rows[id]; ok && d.State != stateWithdrawn {
-				read, ids = append(read, d), append(ids, id)
-			}
-		}
-	}
-	if j.plan.Fresh { // it may be an index that knows of nobody
-		parts = nil
-		take(slices.Sorted(maps.Keys(rows)))
-	}
+	ids := []string{}
 	for _, p := range parts {
 		by, err := s.preparedOf(ctx, p.Blob)
 		if err != nil {
 			return err
 		}
-		take(slices.Sorted(maps.Keys(by)))
+		ids = slices.AppendSeq(ids, maps.Keys(by))
 	}
-	if err := h.index.Grant(ctx, accessOf(read)); err != nil {
-		return err
+	if slices.Sort(ids); j.plan.Fresh { // it may be an index that knows of nobody
+		ids = nil
 	}
-	if err := h.index.Restore(ctx, ids); err != nil {
+	if err := j.open(ctx, h.index, ids); err != nil {
 		return err
 	}
 	return j.retire(ctx, h.index)
@@ -306,7 +310,7 @@ func (j *job) putOrigins(ctx context.Context, tx catalog.Tx) error {
 		return err
 	}
 	for name := range known {
-		if names[name] {
+		if names[name] || name == unopened {
 			continue
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM knowledge_origins WHERE space = ? AND knowledge = ? AND origin = ?`, s.deps.Space, j.spec.Name, name); err != nil {

@@ -49,8 +49,21 @@ func open(ctx context.Context, dir string) (*world, error) {
 	return openOn(ctx, dir, db)
 }
 
+// openTapped is open with the bucket of the blobs in a wrapper.
+func openTapped(ctx context.Context, dir string, wrap func(blob.Bucket) blob.Bucket) (*world, error) {
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "catalog.db")})
+	if err != nil {
+		return nil, err
+	}
+	return openWith(ctx, dir, db, wrap)
+}
+
 // openOn is open on a catalog, which it closes.
-func openOn(ctx context.Context, dir string, db *catalog.DB) (w *world, err error) {
+func openOn(ctx context.Context, dir string, db *catalog.DB) (*world, error) {
+	return openWith(ctx, dir, db, func(b blob.Bucket) blob.Bucket { return b })
+}
+
+func openWith(ctx context.Context, dir string, db *catalog.DB, wrap func(blob.Bucket) blob.Bucket) (w *world, err error) {
 	w = &world{dir: dir, db: db, embedder: &counting{}}
 	w.closes = append(w.closes, w.db.Close)
 	bucket, err := file.Open(ctx, file.Config{Path: filepath.Join(dir, "blobs")})
@@ -58,7 +71,7 @@ func openOn(ctx context.Context, dir string, db *catalog.DB) (w *world, err erro
 		return nil, err
 	}
 	w.closes = append(w.closes, bucket.Close)
-	w.blobs = blob.NewStore(bucket, "")
+	w.blobs = blob.NewStore(wrap(bucket), "")
 	w.store = knowledge.New(knowledge.Deps{DB: w.db, Blobs: w.blobs, Space: "test", Engines: w, Sources: w, Listener: w, Scratch: dir, Workers: 2,
 		Questions: func(_ context.Context, name string) ([]knowledge.Question, error) {
 			content, err := os.ReadFile(filepath.Join(dir, "project", name))
