@@ -125,22 +125,27 @@ func (g *Gateway) cached(c *call, r *llm.Request) (key string, _ llm.Stream) {
 type replay struct {
 	call   *call
 	pieces []llm.Delta
+	heard  int // of pieces
+	given  int // of pieces
 	err    error
 }
 
-// Next returns the next piece.
+// Next returns the next piece: where there is no answer without a record, when
+// it is made.
 func (s *replay) Next() (llm.Delta, error) {
-	if len(s.pieces) > 0 {
-		d := s.pieces[0]
-		s.pieces = s.pieces[1:]
-		s.call.hear(&d, nil)
-		return d, nil
+	for s.heard < len(s.pieces) && (s.heard == s.given || s.call.mustRecord()) {
+		s.call.hear(&s.pieces[s.heard], nil)
+		s.heard++
 	}
-	if s.err == nil {
+	if s.err == nil && (s.given == len(s.pieces) || s.call.mustRecord()) {
 		s.err = io.EOF
 		if err := s.call.finish(nil); err != nil {
 			s.err = err
 		}
+	}
+	if s.given < len(s.pieces) && !s.call.hidden {
+		s.given++
+		return s.pieces[s.given-1], nil
 	}
 	return llm.Delta{}, s.err
 }

@@ -36,7 +36,9 @@ type call struct {
 	info     Call
 	entered  []entered
 	price    Price // of the deployment that was asked last
-	asked    bool  // a deployment was asked
+	answered bool  // an answer is given out, and what it took is not known yet
+	lost     spent // what attempts took that gave no answer
+	hidden   bool  // a record that must be could not be made
 	said     int   // bytes of the answer that were given out
 	pieces   int   // of the answer that were given out
 	counted  bool  // the provider said what was used
@@ -50,6 +52,7 @@ type entered struct {
 	gate    gate
 	account *account // nil: no budget
 	amount  Money    // reserved in it
+	before  Money    // what attempts had cost when it was entered, which it does not pay
 }
 
 // begin finds the LLM and asks whether the caller may use it.
@@ -102,21 +105,8 @@ func (c *call) enter(m *model) error {
 // the LLMs that this one stands in for.
 func (c *call) reserve(e *entered, now time.Time) error {
 	m := e.model
-	worst := m.worst(c.work)
-	for i := range c.entered {
-		before := &c.entered[i]
-		if before.account == nil {
-			continue
-		}
-		if !m.priced {
-			return unpriced(m.spec)
-		}
-		if more := worst - before.amount; more > 0 {
-			if err := c.g.budgets.reserve(c.ctx, before.account, more); err != nil {
-				return err
-			}
-			before.amount += more
-		}
+	if err := c.cover(m); err != nil {
+		return err
 	}
 	if m.budget <= 0 {
 		return nil
@@ -129,10 +119,33 @@ func (c *call) reserve(e *entered, now time.Time) error {
 		who = c.who.Name
 	}
 	a := c.g.budgets.account(m.spec.Name, who, m.budget, m.spec.Budget.Every.Std(), now)
+	worst := m.worst(c.work)
 	if err := c.g.budgets.reserve(c.ctx, a, worst); err != nil {
 		return err
 	}
-	e.account, e.amount = a, worst
+	e.account, e.amount, e.before = a, worst, c.lost.cost
+	return nil
+}
+
+// cover holds the worst case of one more attempt at an LLM, beside what those
+// before it took, in every budget that the call counts against already.
+func (c *call) cover(m *model) error {
+	worst := m.worst(c.work)
+	for i := range c.entered {
+		e := &c.entered[i]
+		if e.account == nil {
+			continue
+		}
+		if !m.priced {
+			return unpriced(m.spec)
+		}
+		if more := (c.lost.cost - e.before).plus(worst) - e.amount; more > 0 {
+			if err := c.g.budgets.reserve(c.ctx, e.account, more); err != nil {
+				return err
+			}
+			e.amount += more
+		}
+	}
 	return nil
 }
 
@@ -215,10 +228,14 @@ func tryModel[T any](c *call, m *model, ask func(context.Context, Provider, *mod
 		if n+1 >= m.spec.Attempts || !m.retries.take() || !c.pause(m, &t, n) {
 			return result, reason, err
 		}
+		if c.cover(m) != nil { // no budget for another try: the failure is what to tell
+			return result, reason, err
+		}
 	}
 }
 
-// attempt asks one deployment.
+// attempt asks one deployment. One that took the question and gave no answer
+// is counted here; who gives an answer counts at the call's end.
 func attempt[T any](c *call, m *model, d *deployment, ask func(context.Context, Provider, *model, *deployment) (T, error)) (T, error) {
 	c.mu.Lock()
 	c.info.Attempts++
@@ -230,10 +247,14 @@ func attempt[T any](c *call, m *model, d *deployment, ask func(context.Context, 
 		var none T
 		return none, fault.Wrap(err, fault.Unavailable, "%s cannot be asked", d.At)
 	}
+	var w way
+	result, err := ask(w.watch(c.ctx), p, m, d)
 	c.mu.Lock()
-	c.asked = true
-	c.mu.Unlock()
-	return ask(c.ctx, p, m, d)
+	defer c.mu.Unlock()
+	if c.answered = err == nil; !c.answered && w.reached(err) {
+		c.lose()
+	}
+	return result, err
 }
 
 // blame notes what a failed attempt says about its deployment.
@@ -320,11 +341,13 @@ func (c *call) finish(err error) error {
 		c.info.Error = string(fault.KindOf(err))
 	}
 	c.count(err)
-	c.info.Cost = c.price.Of(c.info.Usage, c.info.Units)
+	c.info.Cost = c.price.Of(c.info.Usage, c.info.Units).plus(c.lost.cost)
+	c.info.Usage = c.info.Usage.Add(c.lost.usage)
+	c.info.Units += c.lost.units
 	for _, e := range c.entered {
 		e.gate.leave(c.info.Usage.Input + c.info.Usage.Output)
 		if e.account != nil {
-			e.account.settle(e.amount, c.info.Cost)
+			e.account.settle(e.amount, c.info.Cost-e.before)
 		}
 	}
 	info := c.info
@@ -345,16 +368,16 @@ func (c *call) finish(err error) error {
 	return nil
 }
 
-// count estimates what was used, where the provider did not say it: of a call
-// that broke off, what was given out; of one that was hung up on before that,
-// what was asked. c.mu is held.
+// count estimates what an answer took, where the provider did not say it: what
+// was given out of it; where that is nothing, as of an attempt that failed.
+// c.mu is held.
 func (c *call) count(err error) {
-	if c.counted || c.info.Cached {
+	if c.counted || c.info.Cached || !c.answered {
 		return
 	}
-	hung := c.asked && (c.ctx.Err() != nil || fault.Is(err, fault.Canceled) || fault.Is(err, fault.Timeout))
-	if err != nil && c.pieces == 0 && !hung {
-		return // nobody answered anything
+	if err != nil && c.pieces == 0 {
+		c.lose()
+		return
 	}
 	c.info.Estimated = true
 	c.info.Usage = llm.Usage{Input: max(1, c.work.asked), Output: max(tokensIn(c.said), c.pieces)}
@@ -368,7 +391,7 @@ func (c *call) record(info Call) error {
 		return nil
 	}
 	e := Entry{Call: info, Answer: c.answer.String(), ask: c.question, size: c.work.most.Input}
-	if c.named.spec.Record != "required" {
+	if !c.mustRecord() {
 		c.g.books.record(e)
 		return nil
 	}
@@ -377,6 +400,9 @@ func (c *call) record(info Call) error {
 		e.Question = c.question()
 	}
 	err := c.g.deps.Recorder.Record(context.WithoutCancel(c.ctx), e)
+	if c.hidden = err != nil; c.hidden {
+		c.g.deps.Log.Error("a call of a language model could not be recorded", "llm", info.LLM, "call", info.ID, "error", err)
+	}
 	return fault.Wrap(err, fault.Unavailable, "the call could not be recorded, and LLM %q gives no answer without a record", info.LLM)
 }
 

@@ -72,6 +72,7 @@ func (g *Gateway) Chat(ctx context.Context, name string, r llm.Request) (llm.Str
 	}
 	r.Model = ""
 	c.work = chatWork(&r, most)
+	c.work.whole = !r.Stream
 	c.question = func() string { return questionOf(&r) }
 	s, err := attempts(c, func(ctx context.Context, p Provider, m *model, d *deployment) (*stream, error) {
 		return c.open(ctx, p, m, d, r)

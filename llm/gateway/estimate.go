@@ -10,6 +10,7 @@ type workload struct {
 	asked int       // tokens of input, likely
 	guess int       // tokens in and out that it will likely take, for rates
 	units int       // searches of a reranker
+	whole bool      // the answer comes at once, so nobody sees how far it is
 }
 
 // What counts tokens without knowing the tokenizer. A token is at least one

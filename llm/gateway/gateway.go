@@ -17,10 +17,16 @@
 //     spent and what is under way never exceed a budget, but for a call whose
 //     provider counts more than the worst case. Replicas of one catalog share
 //     budgets. See budget.go for what a crash costs.
+//   - An attempt that a provider took and that gave no answer is paid too, as
+//     far as can be estimated, and another one is made only where the budgets
+//     hold its worst case beside that.
 //   - Nothing is tried again after the first piece of an answer was given out.
 //     Before that it is, within a budget of retries and as the provider asks.
 //   - A stream that breaks off ends in an error, never in io.EOF.
-//   - A caller that goes away is settled by what it was given.
+//   - A caller that goes away is settled by what it was given; where the answer
+//     was to come whole, by the worst case, for nobody saw how far it was.
+//   - Where an LLM's record is required, nothing of an answer is given out
+//     before all of it is there and recorded.
 //   - Every call is in the ledger, or is counted as not in it.
 package gateway
 
@@ -109,8 +115,8 @@ type Call struct {
 	Deployment string // the address that answered, or was asked last
 	Model      string // as the provider calls it
 	Caller     string
-	Via        string // what called for the caller, such as assistant/handbook
-	Usage      llm.Usage
+	Via        string        // what called for the caller, such as assistant/handbook
+	Usage      llm.Usage     // of all attempts
 	Units      int           // searches that a reranker bills
 	Estimated  bool          // the provider did not count, or was not asked to the end
 	Unpriced   bool          // no price is known, so the cost is not

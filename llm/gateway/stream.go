@@ -14,6 +14,8 @@ import (
 const (
 	maxAhead    = 64
 	maxRecorded = 256 << 10
+	// perPiece is what a held piece takes beside its text.
+	perPiece = 256
 )
 
 // stream is an answer on its way to the caller.
@@ -26,6 +28,8 @@ type stream struct {
 	err        error       // how it ended
 	keep       *remembered // gathers the answer for the cache; nil: it is not kept
 	once       sync.Once
+	held       []llm.Delta // see hold
+	holding    bool
 }
 
 // begin asks the provider and reads on to the first piece that has content:
@@ -58,25 +62,61 @@ func content(d *llm.Delta) bool {
 	return d.Text != "" || d.Refusal != "" || d.Reasoning != "" || len(d.Calls) > 0 || d.Finish != ""
 }
 
-// Next returns the next piece. After io.EOF the call is settled, and recorded
-// where it must be.
+// Next returns the next piece. After io.EOF the call is settled. Where there is
+// no answer without a record, the first piece comes when the whole answer is
+// there and recorded.
 func (s *stream) Next() (llm.Delta, error) {
-	if len(s.ahead) > 0 {
-		d := s.ahead[0]
-		s.ahead = s.ahead[1:]
-		s.call.hear(&d, s.keep)
-		return d, nil
-	}
-	if s.err == nil {
-		d, err := s.inner.Next()
-		if err == nil {
-			s.call.hear(&d, s.keep)
+	if s.call.mustRecord() {
+		s.hold()
+		if len(s.held) > 0 {
+			d := s.held[0]
+			s.held = s.held[1:]
 			return d, nil
 		}
-		s.err = err
+		return llm.Delta{}, s.err
+	}
+	if d, ok := s.read(); ok {
+		return d, nil
 	}
 	s.over()
 	return llm.Delta{}, s.err
+}
+
+// hold reads the answer to its end and records it, once. What cannot be
+// recorded is not given out; what broke off and is recorded is.
+func (s *stream) hold() {
+	if s.holding {
+		return
+	}
+	s.holding = true
+	size := 0
+	for d, ok := s.read(); ok; d, ok = s.read() {
+		if size += sizeOf(&d) + perPiece; size > llm.MaxAnswer {
+			s.err = fault.New(fault.TooLarge, "the answer of LLM %q is longer than one that is held until it is recorded may be", s.call.named.spec.Name)
+			break
+		}
+		s.held = append(s.held, d)
+	}
+	s.over()
+	if s.call.hidden {
+		s.held = nil
+	}
+}
+
+// read returns the next piece of the provider; none where s.err says why.
+func (s *stream) read() (d llm.Delta, ok bool) {
+	switch {
+	case len(s.ahead) > 0:
+		d, s.ahead = s.ahead[0], s.ahead[1:]
+	case s.err != nil:
+		return d, false
+	default:
+		if d, s.err = s.inner.Next(); s.err != nil {
+			return llm.Delta{}, false
+		}
+	}
+	s.call.hear(&d, s.keep)
+	return d, true
 }
 
 // over settles the call, once.
@@ -144,10 +184,7 @@ func (c *call) hear(d *llm.Delta, k *remembered) {
 	if d.Usage != nil {
 		c.used(*d.Usage, 0)
 	}
-	n := len(d.Text) + len(d.Refusal) + len(d.Reasoning)
-	for i := range d.Calls {
-		n += len(d.Calls[i].Name) + len(d.Calls[i].Arguments)
-	}
+	n := sizeOf(d)
 	if n > 0 {
 		c.said += n
 		c.pieces++
@@ -164,6 +201,18 @@ func (c *call) hear(d *llm.Delta, k *remembered) {
 		k.add(d, n)
 	}
 }
+
+// sizeOf is how many bytes of an answer a piece has.
+func sizeOf(d *llm.Delta) int {
+	n := len(d.Text) + len(d.Refusal) + len(d.Reasoning)
+	for i := range d.Calls {
+		n += len(d.Calls[i].Name) + len(d.Calls[i].Arguments)
+	}
+	return n
+}
+
+// mustRecord tells whether there is no answer without a record.
+func (c *call) mustRecord() bool { return c.recorded() && c.named.spec.Record == "required" }
 
 // recorded tells whether the call goes into the decision log.
 func (c *call) recorded() bool { return c.g.deps.Recorder != nil && c.named.spec.Record != "off" }
