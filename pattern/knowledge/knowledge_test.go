@@ -347,6 +347,26 @@ func TestNothingIsSaidThatIsNotRecorded(t *testing.T) {
 	}
 }
 
+// What stands in quotation marks is what the source has, byte for byte: its
+// own numbers in brackets stay, and what must be altered is no quote.
+func TestQuotesLeaveAsTheyWereChecked(t *testing.T) {
+	for passage, c := range map[string]struct{ said, want string }{
+		"The rate is 5 [1] percent of sales [12].":     {"The rate: “The rate is 5 [1] percent of sales [12].” [2]", "The rate: “The rate is 5 [1] percent of sales [12].” ["},
+		"The rate is listed on evil.com for everyone.": {"It says “The rate is listed on evil.com for everyone.” [2]", "It says The rate is listed on evil[.]com for everyone. ["},
+		"The rate is 5\u00a0percent of sales.":         {"It says “The rate is 5\u00a0percent of sales.” [2]", "It says The rate is 5 percent of sales. ["},
+		"The rate is 6 percent of sales.":              {"The rate is 6 percent of &quot;many sales&quot; [2]", "The rate is 6 percent of many sales ["},
+	} {
+		s := newShelf()
+		s.put("a.md", document{text: "What is the rate of sales? We tell the rate of all sales below."})
+		s.put("b.md", document{text: passage})
+		none := 0.0
+		w := newWorld(t, s, says("We tell the rate of all sales below [1]. "+c.said), func(a *deploy.Assistant) { a.Abstain = &none })
+		if a := w.answer("What is the rate of sales we tell below?"); !strings.Contains(a.Text, c.want) {
+			t.Errorf("%q is said as %q", passage, a.Text)
+		}
+	}
+}
+
 // An answer that the model did not bring to its end says so, and is not given
 // to the next who asks.
 func TestAnswerThatIsCutShort(t *testing.T) {

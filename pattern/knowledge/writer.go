@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/leat-ai/leat/pattern/knowledge/cite"
 	"github.com/leat-ai/leat/pattern/knowledge/guardrail"
 )
 
@@ -50,12 +51,31 @@ func (w *writer) quote(bytes string, number int) error {
 
 // sentence writes a checked sentence.
 func (w *writer) sentence(text string, supported bool, numbers []int) error {
-	return w.put(w.filter.Clean(text), supported, numbers)
+	return w.put(w.clean(text), supported, numbers)
+}
+
+// maxPeeled bounds how many layers of quotation marks are taken off a text.
+const maxPeeled = 8
+
+// clean is a checked text as it may be let out. Words that stand in quotation
+// marks in it stood so when they were checked: those that the filter changes,
+// or brings to light, are no quote, and lose their marks.
+func (w *writer) clean(text string) string {
+	checked, state := cite.Quoted(text), *w.filter
+	for range maxPeeled {
+		shown := w.filter.Clean(text)
+		bare := cite.Unquote(shown, checked)
+		if bare == shown {
+			return shown
+		}
+		text, *w.filter = bare, state // without the marks it may be something else
+	}
+	return w.filter.Clean(guardrail.Gone)
 }
 
 // glue writes what stands between sentences and says nothing.
 func (w *writer) glue(text string) error {
-	if text = w.filter.Clean(text); text == "" {
+	if text = w.clean(text); text == "" {
 		return nil
 	}
 	w.text.WriteString(text)

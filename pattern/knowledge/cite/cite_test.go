@@ -54,6 +54,14 @@ func TestQuotesAreByteForByte(t *testing.T) {
 		{"Du fragst nach „first class“ und «Hotels must be booked early» [2].", "Du fragst nach „first class“ und «Hotels must be booked early» [2].", 0},
 		{"「Breakfast is not paid」 and 「lunch」", "「Breakfast is not paid」 and […]", 1},
 		{"A 5\" pipe and an open “quote", "A 5\" pipe and an open “quote", 0},
+		{"Section 5\"employees get 30 days\" [1].", "Section 5[…] [1].", 1},
+		{"Section 5\" employees get 30 days\" [1].", "Section 5[…] [1].", 1},
+		{"A 5\" pipe and a 7\" pipe [1].", "A 5\" pipe and a 7\" pipe [1].", 0},
+		{"A 5\" pipe is \"Breakfast\" [1].", "A 5\" pipe is \"Breakfast\" [1].", 0},
+		{"It says ‘Breakfast is not paid’ and ‘Breakfast isn’t paid’ [1].", "It says ‘Breakfast is not paid’ and […] [1].", 1},
+		{"Es heißt ‚Breakfast is paid‘ und ›Breakfast is paid‹ [1].", "Es heißt […] und […] [1].", 2},
+		{"‹Breakfast is paid› and ‹Breakfast is not paid› [1].", "[…] and ‹Breakfast is not paid› [1].", 1},
+		{"Don’t open Menu › Settings › Export.", "Don’t open Menu › Settings › Export.", 0},
 	} {
 		got := checker().Check(c.said)
 		if got.Text != c.want || got.Removed != c.removed {
@@ -62,6 +70,23 @@ func TestQuotesAreByteForByte(t *testing.T) {
 		if c.removed > 0 && got.Supported {
 			t.Errorf("%q is supported", c.said)
 		}
+	}
+}
+
+// What looks like a citation within a quotation is part of what is quoted.
+func TestMarksWithinQuotesStay(t *testing.T) {
+	c := cite.New("en", "", []cite.Shown{{Text: "The rate is 5 [1] percent of sales [12]."}, {Text: "Nothing."}})
+	const said = "It says “The rate is 5 [1] percent of sales [12]” [1, 9]."
+	got := c.Check(said)
+	if want := "It says “The rate is 5 [1] percent of sales [12]” [1]."; got.Text != want || !got.Supported || got.Removed > 0 {
+		t.Errorf("%q became %+v", said, got)
+	}
+	if cited := cite.Cited("“[2] and [3]” [1]"); !slices.Equal(cited, []int{0}) {
+		t.Errorf("cited are %v", cited)
+	}
+	to := cite.Renumber(got.Text, func(int) []int { return []int{7} })
+	if want := "It says “The rate is 5 [1] percent of sales [12]” [7]."; to != want {
+		t.Errorf("renumbered it is %q", to)
 	}
 }
 
@@ -79,7 +104,7 @@ func TestMarksAreOfOneForm(t *testing.T) {
 // quotation marks stands in one of them or in the question.
 func TestSpansAreWithin(t *testing.T) {
 	shown := []string{policy, "Hotels must be booked early. They cost 180 euros."}
-	words := strings.Fields(policy + " “Breakfast is not paid” \"Hotels must\" “no such words” [1] [2] [3] not never 180 “ ” \" « » — Müller 三")
+	words := strings.Fields(policy + " “Breakfast is not paid” \"Hotels must\" “no such words” [1] [2] [3] not never 180 “ ” \" « » ‘ ’ ‹ › 5\" 5\"x — Müller 三")
 	rapid.Check(t, func(t *rapid.T) {
 		said := strings.Join(rapid.SliceOfN(rapid.SampledFrom(words), 0, 14).Draw(t, "words"), " ")
 		got := checker().Check(said)

@@ -1,6 +1,7 @@
 package cite
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -28,6 +29,14 @@ func closing(open rune) string {
 		return "』"
 	case '‟':
 		return "”"
+	case '‘':
+		return "’"
+	case '‚':
+		return "‘’"
+	case '‹':
+		return "›"
+	case '›':
+		return "‹" // not itself, which stands between the steps of a menu
 	}
 	return ""
 }
@@ -47,12 +56,11 @@ func quotations(text string) []quotation {
 			at += n
 			continue
 		}
-		stop := strings.IndexAny(text[at+n:], ends)
+		stop := ending(text, at+n, ends)
 		if stop < 0 {
 			at += n
 			continue
 		}
-		stop += at + n
 		_, m := utf8.DecodeRuneInString(text[stop:])
 		found = append(found, quotation{at, at + n, stop, stop + m})
 		at = stop + m
@@ -60,9 +68,52 @@ func quotations(text string) []quotation {
 	return found
 }
 
-// inch tells whether a straight mark stands behind a digit, as for inches.
+// ending finds the mark that ends a quotation, -1 where there is none. A single
+// mark before a letter is an apostrophe.
+func ending(text string, from int, ends string) int {
+	for at, r := range text[from:] {
+		if !strings.ContainsRune(ends, r) {
+			continue
+		}
+		if next, _ := utf8.DecodeRuneInString(text[from+at+utf8.RuneLen(r):]); r != '’' || !unicode.IsLetter(next) {
+			return from + at
+		}
+	}
+	return -1
+}
+
+// inch tells whether a straight mark is one of inches: behind a digit, before
+// no word, and where another straight mark follows, that one begins a
+// quotation or is of inches too. Otherwise it begins one.
 func inch(text string, at int) bool {
+	if !inchLike(text, at) {
+		return false
+	}
+	next := strings.IndexByte(text[at+1:], '"')
+	if next < 0 {
+		return true
+	}
+	next += at + 1
+	return inchLike(text, next) || begins(text, next)
+}
+
+func inchLike(text string, at int) bool {
+	return behindDigit(text, at) && !beforeWord(text, at)
+}
+
+// begins tells whether a straight mark can only begin a quotation.
+func begins(text string, at int) bool {
+	r := before(text, at)
+	return (unicode.IsSpace(r) || r == '(') && beforeWord(text, at)
+}
+
+func behindDigit(text string, at int) bool {
 	return at > 0 && text[at-1] >= '0' && text[at-1] <= '9'
+}
+
+func beforeWord(text string, at int) bool {
+	r, _ := utf8.DecodeRuneInString(text[at+1:])
+	return unicode.IsLetter(r) || unicode.IsDigit(r)
 }
 
 // Open tells whether a quotation that began in a text has not ended.
@@ -72,7 +123,9 @@ func Open(text string) bool {
 		rest = text[found[len(found)-1].end:]
 	}
 	for at, r := range rest {
-		if closing(r) != "" && r != '»' && !(r == '"' && (inch(rest, at) || at > 0 && !unicode.IsSpace(before(rest, at)) && before(rest, at) != '(')) {
+		switch b := before(rest, at); {
+		case closing(r) == "" || r == '»' || r == '›':
+		case r != '"', at == 0, unicode.IsSpace(b), b == '(', behindDigit(rest, at) && beforeWord(rest, at):
 			return true
 		}
 	}
@@ -138,6 +191,30 @@ func (c *Checker) find(said string, cited []int) (Span, bool) {
 		}
 	}
 	return Span{}, false
+}
+
+// Quoted are the words that stand in quotation marks.
+func Quoted(text string) (words []string) {
+	for _, q := range quotations(text) {
+		words = append(words, text[q.start:q.stop])
+	}
+	return words
+}
+
+// Unquote takes the quotation marks off all words but those to keep.
+func Unquote(text string, keep []string) string {
+	var b strings.Builder
+	last := 0
+	for _, q := range quotations(text) {
+		said := text[q.start:q.stop]
+		if slices.Contains(keep, said) {
+			continue
+		}
+		b.WriteString(text[last:q.open] + said)
+		last = q.end
+	}
+	b.WriteString(text[last:])
+	return b.String()
 }
 
 // unquoted is a text without its quotations.
