@@ -48,7 +48,7 @@ func (w watchedBuild) Commit(ctx context.Context, name string) (index.Snapshot, 
 }
 
 func (f *fixture) watch(grant func(context.Context) error, committed func()) {
-	f.world.index = func(ctx context.Context) (index.Index, error) {
+	f.index = func(ctx context.Context) (index.Index, error) {
 		idx, err := embedded.Open(ctx, embedded.Config{Path: filepath.Join(f.dir, "index", "handbook")})
 		return watched{idx, grant, committed}, err
 	}
