@@ -105,6 +105,9 @@ func (s *Store) Search(ctx context.Context, q Search) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
+	if hits, err = s.withoutWithdrawn(ctx, k.Name, hits); err != nil {
+		return Found{}, err
+	}
 	for i, hit := range hits {
 		found.Passages = append(found.Passages, scored(hit, i+1))
 	}
