@@ -128,6 +128,8 @@ type replay struct {
 	heard  int // of pieces
 	given  int // of pieces
 	err    error
+	once   sync.Once
+	failed error // of the record
 }
 
 // Next returns the next piece: where there is no answer without a record, when
@@ -139,8 +141,8 @@ func (s *replay) Next() (llm.Delta, error) {
 	}
 	if s.err == nil && (s.given == len(s.pieces) || s.call.mustRecord()) {
 		s.err = io.EOF
-		if err := s.call.finish(nil); err != nil {
-			s.err = err
+		if s.over(); s.failed != nil {
+			s.err = s.failed
 		}
 	}
 	if s.given < len(s.pieces) && !s.call.hidden {
@@ -150,9 +152,12 @@ func (s *replay) Next() (llm.Delta, error) {
 	return llm.Delta{}, s.err
 }
 
+// over ends the call, once: who comes second waits for the record.
+func (s *replay) over() { s.once.Do(func() { s.failed = s.call.finish(nil) }) }
+
 // Close ends the call.
 func (s *replay) Close() error {
-	_ = s.call.finish(nil) // whoever closes asks no more
+	s.over() // whoever closes asks no more
 	return nil
 }
 
