@@ -100,6 +100,24 @@ func TestNewTextIsOnlyForItsReaders(t *testing.T) {
 	}
 }
 
+// notes is a source of texts whose mark is the text.
+type notes map[string]string
+
+func (n notes) List(_ context.Context, _ string, f func(source.Item) error) (string, error) {
+	for id, text := range n {
+		if err := f(source.Item{ID: id, Mark: text, MIME: "text/markdown", Text: []byte(text)}); err != nil {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+func (notes) Open(context.Context, source.Item, string) (source.Content, error) {
+	return source.Content{}, fault.New(fault.NotFound, "it is not there")
+}
+
+func (notes) Close() error { return nil }
+
 // A document that was closed for a version that did not pass the gate is open
 // again when it is what it was.
 func TestWhatDidNotPassIsNotClosedForEver(t *testing.T) {
@@ -108,15 +126,16 @@ func TestWhatDidNotPassIsNotClosedForEver(t *testing.T) {
 	f := newFixture(t, k)
 	f.write("questions.jsonl", `{"question": "who books hotels", "documents": ["docs/travel.md"]}`+"\n")
 	const good = "---\nreaders: staff\n---\nHotels are booked by the office.\n"
-	f.write("docs/travel.md", good)
+	n := notes{"docs/travel.md": good}
+	f.source = func(spec.KnowledgeSource) (source.Source, error) { return n, nil }
 	f.sync()
-	f.write("docs/travel.md", "---\nreaders: board\n---\nNothing is said.\n")
+	n["docs/travel.md"] = "---\nreaders: board\n---\nNothing is said.\n"
 	if _, err := f.try(); !fault.Is(err, fault.Rejected) {
 		t.Fatal(err)
 	}
 	staff := as(t.Context(), "anna", "staff")
 	same(t, "closed", f.find(staff, knowledge.Search{Text: "hotels"}), []string{})
-	f.write("docs/travel.md", good)
+	n["docs/travel.md"] = good // with the mark that it had
 	f.sync()
 	same(t, "open again", f.find(staff, knowledge.Search{Text: "hotels"}), []string{"docs/travel.md: Hotels are booked by the office."})
 }
