@@ -112,7 +112,13 @@ func (r llmRecorder) Record(ctx context.Context, e gateway.Entry) error {
 	c := &e.Call
 	inputs, outputs := cellsOf(frame.String, frame.String), cellsOf(frame.String, frame.String, frame.String, frame.Int, frame.Int, frame.Double)
 	// Text that is no UTF-8 cannot be kept as text.
-	for i, text := range []string{string(c.Operation), e.Question} {
+	question := e.Question
+	if c.Via != "" {
+		// It holds passages and documents, which not everybody may read who may
+		// read decisions; the assistant's own decision says what was asked.
+		question = ""
+	}
+	for i, text := range []string{string(c.Operation), question} {
 		inputs[i].TextString(strings.ToValidUTF8(text, "\uFFFD"))
 	}
 	for i, text := range []string{e.Answer, string(c.Finish), c.Served} {

@@ -103,7 +103,24 @@ func TestGatewayFollowsTheProject(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].Budget.Callers[0].Spent != call.Cost.USD() || list[0].Deployments[0].State != "ready" {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if d, err := h.records.Find(t.Context(), call.ID); err != nil || d.Pattern != "llm" || d.Endpoint != "gpt" || !strings.Contains(string(d.Output), "it is one") {
+	d, err := h.records.Find(t.Context(), call.ID)
+	if err != nil || d.Pattern != "llm" || d.Endpoint != "gpt" || !strings.Contains(string(d.Output), "it is one") || !strings.Contains(string(d.Inputs), "what is it?") {
+		t.Errorf("%+v, %v", d, err)
+	}
+	// What an assistant sends holds passages: the log of calls keeps none.
+	s, err := h.gateway.Chat(gateway.Via(identity.With(t.Context(), identity.Principal{Name: "bob"}), "assistant/hr"), "gpt",
+		llm.Request{Messages: []llm.Message{llm.Text(llm.User, "a secret passage")}, MaxTokens: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := llm.Collect(s); err != nil {
+		t.Fatal(err)
+	}
+	via, _ := gateway.CallOf(s)
+	if _, err := h.gateway.Find(t.Context(), via.ID); err != nil { // records come with the ledger
+		t.Fatal(err)
+	}
+	if d, err := h.records.Find(t.Context(), via.ID); err != nil || strings.Contains(string(d.Inputs), "secret") || !strings.Contains(string(d.Output), "it is one") {
 		t.Errorf("%+v, %v", d, err)
 	}
 
