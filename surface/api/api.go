@@ -80,23 +80,22 @@ type Askable interface {
 
 // Services is what the API is a surface of.
 type Services struct {
-	Version   string
-	Project   Project
-	Starter   Starter
-	Runs      *work.Engine
-	Registry  *registry.Registry
-	Importer  Importer
-	Releases  *deploy.Releases
-	Endpoints Endpoints
-	Scoring   *realtime.Service
-	Data      Data
-	Decisions Decisions
-	Signals   *monitor.Signals
-	Features  Features
-	History   History
-	Streams   Streams
-	Events    Events
-	// Assistants may be nil: nothing is asked questions.
+	Version    string
+	Project    Project
+	Starter    Starter
+	Runs       *work.Engine
+	Registry   *registry.Registry
+	Importer   Importer
+	Releases   *deploy.Releases
+	Endpoints  Endpoints
+	Scoring    *realtime.Service
+	Data       Data
+	Decisions  Decisions
+	Signals    *monitor.Signals
+	Features   Features
+	History    History
+	Streams    Streams
+	Events     Events
 	Assistants Assistants
 	// Repeats may be nil: questions are answered anew whatever their key.
 	Repeats   *questions.Repeats

@@ -99,9 +99,6 @@ const (
 )
 
 func (a *API) assistants(s *server.Server) {
-	if a.services.Assistants == nil {
-		return
-	}
 	type noInput struct{}
 	register(a, route{http.MethodGet, "/v1/assistants", "list-assistants", "List the assistants that can be asked", "assistants", verbRead}, anything,
 		func(_ context.Context, _ identity.Principal, _ *noInput) ([]Assistant, error) {
