@@ -35,7 +35,7 @@ type answers struct {
 
 // lucene starts Lucene on files.
 func (b *bench) lucene(ctx context.Context, documents []passage, queries []question, analyzer string, k1, parameter float64, k int, filters string) (answers, error) {
-	return b.peer(documents, queries, filters, func(hits string) *exec.Cmd {
+	return b.peer(documents, queries, func(hits string) *exec.Cmd {
 		return exec.CommandContext(ctx, "java", "-Xmx2g", "-cp", filepath.Join(b.tools, "lucene", "*"), "bench/retrieval/Lucene.java",
 			b.file("documents"), b.file("queries"), hits, analyzer, fmt.Sprint(k1), fmt.Sprint(parameter), strconv.Itoa(k), filters)
 	})
@@ -43,13 +43,13 @@ func (b *bench) lucene(ctx context.Context, documents []passage, queries []quest
 
 // bleve starts bleve on files.
 func (b *bench) bleve(ctx context.Context, documents []passage, queries []question, analyzer string, k int, filters string) (answers, error) {
-	return b.peer(documents, queries, filters, func(hits string) *exec.Cmd {
+	return b.peer(documents, queries, func(hits string) *exec.Cmd {
 		return exec.CommandContext(ctx, filepath.Join(b.tools, "bin", "leat-bench-bleve"), b.file("documents"), b.file("queries"), hits, analyzer, strconv.Itoa(k), filters)
 	})
 }
 
 // peer writes the files, runs a program on them and reads what it found.
-func (b *bench) peer(documents []passage, queries []question, filters string, command func(hits string) *exec.Cmd) (a answers, err error) {
+func (b *bench) peer(documents []passage, queries []question, command func(hits string) *exec.Cmd) (a answers, err error) {
 	var text bytes.Buffer
 	for _, d := range documents {
 		fmt.Fprintf(&text, "%s\t%s\t%s\n", d.id, d.groups, oneLine(d.text))
