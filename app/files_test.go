@@ -33,6 +33,16 @@ func (l *loop) streamed(data, file, resource, name string, decided int64) {
 	}
 }
 
+// counts holds what queries count against what they should.
+func (l *loop) counts(wanted map[string]int) {
+	l.Helper()
+	for sql, want := range wanted {
+		if got := l.count(sql); got != want {
+			l.Errorf("%s: %d, not %d", sql, got, want)
+		}
+	}
+}
+
 const requestStream = `
 ---
 kind: Stream
@@ -58,7 +68,7 @@ keep: lake://requests
 func TestLinesOfALog(t *testing.T) {
 	l := newLoop(t, 10, listening)
 	l.streamed("stream-apache-access-log/access.log.gz", "access.log.gz", requestStream, "requests", 10_000)
-	for sql, want := range map[string]int{
+	l.counts(map[string]int{
 		"select count(*) from requests where status = 200":      9_126,
 		"select count(*) from requests where status = 404":      213,
 		"select count(*) from requests where bytes is null":     669,
@@ -67,11 +77,7 @@ func TestLinesOfALog(t *testing.T) {
 		"select (sum(bytes) // 1000)::bigint from requests":     2_747_282,
 		"select count(*) from requests where at < '2015-05-18'": 1_632,
 		"select epoch(max(at) - min(at))::bigint from requests": 298_859,
-	} {
-		if got := l.count(sql); got != want {
-			t.Errorf("%s: %d, not %d", sql, got, want)
-		}
-	}
+	})
 	text, err := os.ReadFile(filepath.Join(l.dir, "out", "broken.jsonl"))
 	if err != nil {
 		t.Fatal(err)
@@ -115,18 +121,14 @@ route:
 func TestSentinelsOfSensors(t *testing.T) {
 	l := newLoop(t, 10, listening)
 	l.streamed("stream-air-quality/data.csv.gz", "air.csv.gz", sensorStream, "sensors", 9_357)
-	for sql, want := range map[string]int{
+	l.counts(map[string]int{
 		"select count(*) from air":                                  9_357,
 		"select count(*) from air where co is null":                 1_683,
 		"select count(*) from air where nmhc is null":               8_443,
 		"select count(*) from air where celsius is null":            366,
 		"select round(sum(benzene))::bigint from air":               90_657,
 		"select count(*) from air where at = '2005-04-04 14:00:00'": 1,
-	} {
-		if got := l.count(sql); got != want {
-			t.Errorf("%s: %d, not %d", sql, got, want)
-		}
-	}
+	})
 	text, err := os.ReadFile(filepath.Join(l.dir, "out", "smog.jsonl"))
 	if n := bytes.Count(text, []byte("\n")); err != nil || n != 942 {
 		t.Errorf("%d hours of smog, not 942: %v", n, err)
@@ -152,7 +154,7 @@ keep: lake://edits
 func TestDayOfEdits(t *testing.T) {
 	l := newLoop(t, 10, listening)
 	l.streamed("stream-wikipedia-edits/events.jsonl.gz", "edits.jsonl.gz", editStream, "edits", 39_244)
-	for sql, want := range map[string]int{
+	l.counts(map[string]int{
 		"select count(*) from edits":                                    39_244,
 		"select count(*) from edits where isRobot":                      15_420,
 		"select count(*) from edits where isAnonymous":                  3_799,
@@ -161,9 +163,5 @@ func TestDayOfEdits(t *testing.T) {
 		"select count(*) from edits where channel = '#de.wikipedia'":    2_523,
 		"select count(*) from edits where net is distinct from delta":   0,
 		"select count(*) from edits where time < '2015-09-12 00:46:58'": 0,
-	} {
-		if got := l.count(sql); got != want {
-			t.Errorf("%s: %d, not %d", sql, got, want)
-		}
-	}
+	})
 }
